@@ -1,0 +1,14 @@
+//! Generates the wire's messages from `protos/`.
+
+use std::{error::Error, path::Path};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let protos = Path::new("../../protos");
+    println!("cargo:rerun-if-changed={}", protos.display());
+    let descriptors = protox::compile(["fraudgate/v1/scoring.proto"], [protos])?;
+    prost_build::Config::new()
+        .bytes(["."])
+        .default_package_filename("fraudgate.v1")
+        .compile_fds(descriptors)?;
+    Ok(())
+}
