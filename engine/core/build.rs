@@ -8,6 +8,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(["fraudgate/v1/scoring.proto"], [protos])?;
     prost_build::Config::new()
         .bytes(["."])
+        .boxed(".fraudgate.v1.ScoreResult.result.decision")
+        .boxed(".fraudgate.v1.ScoreStreamResponse.result.decision")
         .default_package_filename("fraudgate.v1")
         .compile_fds(descriptors)?;
     Ok(())
