@@ -1,0 +1,76 @@
+# Each target does all of its own set-up. What was made once is made again only when its sources change.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+export CARGO_TARGET_DIR := $(CURDIR)/target
+# The ONNX Runtime library sends telemetry unless it is told not to before it loads.
+export ORT_DISABLE_TELEMETRY := 1
+
+RUST := $(shell find engine -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock $(wildcard protos/fraudgate/v1/*.proto)
+ENGINE := .venv/.engine
+
+.PHONY: help
+help:  ## This list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/.requirements: requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo 'Python 3.11 or newer is needed: set PYTHON=' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed' >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo 'a Rust toolchain is needed (cargo is not on the path)' >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	touch $@
+
+# The engine is built once, in release, for demo, tests and benchmarks alike.
+$(ENGINE): .venv/.requirements $(RUST) pyproject.toml client/pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable client
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: setup demo test test-rust test-python bench prove fmt lint protos lock clean
+setup: $(ENGINE)  ## The environment in .venv, with the engine built.
+
+demo: $(ENGINE)  ## Certificates, a model, a server, and a week of transactions scored over mutual TLS.
+	$(BIN)/fraudgate demo
+
+test: test-rust test-python  ## Everything that must hold.
+
+test-rust: $(ENGINE)
+	cargo test --release --locked --quiet -p fraudgate-core -p fraudgate-server
+
+test-python: $(ENGINE)
+	$(BIN)/python -m pytest -q tests
+
+prove: $(ENGINE)  ## The tests again, with the full counts of what is random.
+	FRAUDGATE_PROVE=1 $(BIN)/python -m pytest -q tests
+	PROPTEST_CASES=20000 cargo test --release --locked --quiet -p fraudgate-core -p fraudgate-server
+
+fmt: $(ENGINE)  ## Formats everything.
+	cargo fmt --all
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+	cd protos && ../$(BIN)/buf format -w
+
+lint: $(ENGINE)  ## Formatters, linters and the type checker, with warnings denied.
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- --deny warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code >/dev/null
+
+protos: .venv/.requirements  ## Writes the client's generated messages anew.
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=client --pyi_out=client protos/fraudgate/v1/*.proto
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --grpc_python_out=client protos/fraudgate/v1/scoring.proto
+
+lock:  ## Resolves requirements.in anew.
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet uv
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --upgrade --output-file requirements.lock requirements.in
+	cargo update
+
+clean:  ## Removes all that was made.
+	rm -rf .venv build target engine/_native*.so
