@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 /// Something that scores rows of float32 features.
 ///
 /// A row's score must not depend on the rows beside it: the size of a drain never shows.
-pub trait Forest {
+pub trait Forest: Send {
     /// Writes the log-odds of fraud of `n` rows, held one after the other in `rows`, to `log_odds`.
     fn score(&mut self, rows: &[f32], n: usize, log_odds: &mut Vec<f32>) -> Result<(), ForestFailure>;
 }
