@@ -83,7 +83,7 @@ def float32_threshold(threshold: float) -> np.float32:
 
 def missing_goes_left(split: dict[str, Any]) -> bool:
     """Where LightGBM sends NaN: by the split's default where it learnt one, else as the value 0."""
-    return bool(split["default_left"]) if split["missing_type"] == "NaN" else 0.0 <= split["threshold"]
+    return bool(split["default_left"]) if split["missing_type"] == "NaN" else split["threshold"] >= 0.0
 
 
 def _refuse_unsupported(text: str) -> None:

@@ -111,7 +111,7 @@ def serve(scripted: Scripted, folder: Folder, port: int = 0) -> tuple[grpc.Serve
     return server, port, healthiness
 
 
-def connect(folder: certificates.Folder, port: int, deadline: float = 5.0) -> fraudgate.Client:
+def connect(folder: Folder, port: int, deadline: float = 5.0) -> fraudgate.Client:
     """A client of the scorer on that port, as payments.example."""
     leaf = folder.client("payments.example")
     return fraudgate.Client(
