@@ -1,0 +1,221 @@
+//! The histories of one entity: a ring of events and one of frauds for each of its keys.
+//!
+//! Keys are numbered in the order in which they first came, and everything that a key has stands in lists by that number.
+//! Hints and blocks are caches; all else is state and follows from the inputs alone.
+
+use hashbrown::HashMap;
+
+use super::{extremes::Blocks, reading::Reading, ring::Ring};
+use crate::{
+    keyed::ByKey,
+    plan::{Column, EntityLayout, Measure},
+    transaction::{AmountMinor, EventTime, KeyHash, Kind, Labelled},
+};
+
+/// A key's number within its entity.
+pub(super) type KeyNumber = u32;
+
+/// Event times of the oldest and the newest event that was evicted, of those that one filter counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Evicted {
+    pub oldest: i64,
+    pub newest: i64,
+}
+
+/// All histories of one entity.
+#[derive(Clone, Debug)]
+pub(super) struct EntityHistory {
+    /// Events with an event time through this one may be unknown.
+    since: EventTime,
+    numbers: HashMap<KeyHash, KeyNumber, ByKey>,
+    /// The key found last, as a fold follows each look.
+    found: Option<(KeyHash, KeyNumber)>,
+    events: Vec<Ring>,
+    /// By key number; empty when no feature counts frauds. The first sum is of transaction ids, so that the difference of
+    /// neighbours is a fraud's own; then one count a filter.
+    frauds: Vec<Ring>,
+    /// By key number and filter.
+    evicted: Vec<Option<Evicted>>,
+    /// By key number and filter: a cache.
+    blocks: Vec<Blocks>,
+    /// By key number and offset, the row found last: a cache.
+    hints: Vec<u32>,
+    /// The sums of the event that is being folded.
+    added: Vec<i64>,
+}
+
+impl EntityHistory {
+    pub fn new(layout: &EntityLayout, since: EventTime) -> EntityHistory {
+        EntityHistory {
+            since,
+            numbers: HashMap::default(),
+            found: None,
+            events: Vec::new(),
+            frauds: Vec::new(),
+            evicted: Vec::new(),
+            blocks: Vec::new(),
+            hints: Vec::new(),
+            added: Vec::with_capacity(layout.measures.len().max(1 + layout.frauds.len())),
+        }
+    }
+
+    /// The number of a key that has a history.
+    pub fn find(&mut self, key: KeyHash) -> Option<KeyNumber> {
+        if let Some((found, number)) = self.found
+            && found == key
+        {
+            return Some(number);
+        }
+        let number = *self.numbers.get(&key)?;
+        self.found = Some((key, number));
+        Some(number)
+    }
+
+    /// Whether a key has an event later than `t`.
+    pub fn holds_later(&self, number: KeyNumber, t: EventTime) -> bool {
+        let ring = &self.events[number as usize];
+        !ring.is_empty() && ring.time(ring.last()) > t.0
+    }
+
+    /// A key's history as of `t`; `rows` takes one place for each of the layout's offsets.
+    pub fn read<'a>(
+        &'a mut self,
+        layout: &'a EntityLayout,
+        number: Option<KeyNumber>,
+        t: EventTime,
+        rows: &'a mut [usize],
+    ) -> Reading<'a> {
+        let rows = &mut rows[..layout.offsets.len()];
+        let mut reading = Reading {
+            layout,
+            t,
+            since: self.since,
+            events: None,
+            rows: &[],
+            frauds: None,
+            evicted: &[],
+            blocks: &[],
+        };
+        let Some(number) = number.map(|number| number as usize) else {
+            rows.fill(0);
+            reading.rows = rows;
+            return reading;
+        };
+        let ring = &self.events[number];
+        let hints = &mut self.hints[number * rows.len()..][..rows.len()];
+        for ((&offset, hint), row) in layout.offsets.iter().zip(hints).zip(rows.iter_mut()) {
+            // Windows that end now end at the newest row, unless the transaction is late.
+            let start = if offset == 0 { ring.last() } else { *hint as usize };
+            *row = ring.position(t.0.saturating_sub(offset), start);
+            *hint = *row as u32;
+        }
+        reading.rows = rows;
+        reading.events = Some(ring).filter(|ring| !ring.is_empty());
+        reading.frauds = self.frauds.get(number).filter(|frauds| !frauds.is_empty());
+        reading.evicted = &self.evicted[number * layout.evicted.len()..][..layout.evicted.len()];
+        reading.blocks = &self.blocks[number * layout.extremes.len()..][..layout.extremes.len()];
+        reading
+    }
+
+    /// Folds an event in, and drops what no window can reach any more.
+    pub fn fold(
+        &mut self,
+        layout: &EntityLayout,
+        key: KeyHash,
+        t: EventTime,
+        kind: Kind,
+        amount: Option<AmountMinor>,
+        evict_through: i64,
+    ) {
+        let number = self.find_or_add(layout, key);
+        self.added.clear();
+        self.added.extend(layout.measures.iter().map(|measure| match *measure {
+            Measure::Count(kinds) => i64::from(kinds.contains(kind)),
+            Measure::Sum(kinds) => amount.filter(|_| kinds.contains(kind)).map_or(0, |amount| amount.0),
+            Measure::Present(kinds) => i64::from(amount.is_some() && kinds.contains(kind)),
+        }));
+        self.trim(layout, number, evict_through);
+        let ring = &mut self.events[number as usize];
+        let inserted = ring.insert(t.0, &self.added);
+        if inserted.moved > 0 {
+            let first = number as usize * layout.offsets.len();
+            for hint in &mut self.hints[first..first + layout.offsets.len()] {
+                *hint = hint.saturating_sub(inserted.moved as u32);
+            }
+        }
+        let changed = if inserted.moved > 0 { 0 } else { inserted.row };
+        let first = number as usize * layout.extremes.len();
+        for (blocks, &amounts) in self.blocks[first..].iter_mut().zip(&layout.extremes) {
+            blocks.refresh(ring, amounts, changed);
+        }
+    }
+
+    /// Takes a label in: the last one for its transaction stands, and only frauds are kept.
+    pub fn label(&mut self, layout: &EntityLayout, key: KeyHash, label: &Labelled, evict_through: i64) {
+        let is_fraud =
+            label.fraud == Some(true) && layout.kinds.contains(label.kind) && label.event_time.0 > evict_through;
+        let number = match self.find(key) {
+            Some(number) => number,
+            None if is_fraud => self.find_or_add(layout, key),
+            None => return,
+        };
+        let frauds = &mut self.frauds[number as usize];
+        // 64 bits tell the labelled transactions of one key apart.
+        let id = label.transaction.0 as i64;
+        if let Some(row) = (frauds.base() + 1..=frauds.last()).find(|&row| frauds.own(row, 0) == id) {
+            frauds.remove(row);
+        }
+        while frauds.is_due(evict_through) {
+            frauds.evict();
+        }
+        if is_fraud {
+            self.added.clear();
+            self.added.push(id);
+            self.added
+                .extend(layout.frauds.iter().map(|kinds| i64::from(kinds.contains(label.kind))));
+            frauds.insert(label.event_time.0, &self.added);
+        }
+    }
+
+    fn find_or_add(&mut self, layout: &EntityLayout, key: KeyHash) -> KeyNumber {
+        if let Some(number) = self.find(key) {
+            return number;
+        }
+        let number = self.events.len() as KeyNumber;
+        self.numbers.insert(key, number);
+        self.found = Some((key, number));
+        self.events.push(Ring::new(layout.measures.len()));
+        if !layout.frauds.is_empty() {
+            self.frauds.push(Ring::new(1 + layout.frauds.len()));
+        }
+        self.evicted.resize(self.evicted.len() + layout.evicted.len(), None);
+        self.blocks
+            .resize(self.blocks.len() + layout.extremes.len(), Blocks::default());
+        self.hints.resize(self.hints.len() + layout.offsets.len(), 0);
+        number
+    }
+
+    fn trim(&mut self, layout: &EntityLayout, number: KeyNumber, evict_through: i64) {
+        let ring = &mut self.events[number as usize];
+        let first = number as usize * layout.evicted.len();
+        let evicted = &mut self.evicted[first..first + layout.evicted.len()];
+        while ring.is_due(evict_through) {
+            ring.evict();
+            let (row, time) = (ring.base(), ring.time(ring.base()));
+            for (evicted, &column) in evicted.iter_mut().zip(&layout.evicted) {
+                if match column {
+                    Column::Rows => true,
+                    Column::Prefix(count) => ring.own(row, count) > 0,
+                } {
+                    let oldest = evicted.map_or(time, |evicted| evicted.oldest);
+                    *evicted = Some(Evicted { oldest, newest: time });
+                }
+            }
+        }
+        if let Some(frauds) = self.frauds.get_mut(number as usize) {
+            while frauds.is_due(evict_through) {
+                frauds.evict();
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! One key's events in order of event time, each with running sums of everything that windows ask for.
+//!
+//! A row is its event time and the running sums through it, so a window is two rows and a subtraction. Rows stand in one
+//! buffer whose live part moves toward the end; the row before the first live one is the base that differences start from.
+//! Sums wrap: differences of what is live stay exact (at most 2^16 amounts of at most 10^14).
+
+/// A time-ordered list with running sums.
+#[derive(Clone, Debug)]
+pub(super) struct Ring {
+    cells: Vec<i64>,
+    /// Cells a row.
+    stride: u32,
+    /// The base row: dead, and the newest that was evicted.
+    base: u32,
+    /// The newest row; equal to `base` when nothing is live.
+    last: u32,
+}
+
+/// What an insertion did to the rows that were there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inserted {
+    /// Where the new row stands.
+    pub row: usize,
+    /// By how many rows all others moved toward the front of the buffer.
+    pub moved: usize,
+}
+
+impl Ring {
+    /// An empty list with this many sums. Allocates nothing.
+    pub fn new(sums: usize) -> Ring {
+        Ring {
+            cells: Vec::new(),
+            stride: 1 + sums as u32,
+            base: 0,
+            last: 0,
+        }
+    }
+
+    /// Whether no row is live.
+    pub fn is_empty(&self) -> bool {
+        self.base == self.last
+    }
+
+    /// The row before the first live one.
+    pub fn base(&self) -> usize {
+        self.base as usize
+    }
+
+    /// The newest row; the base when nothing is live.
+    pub fn last(&self) -> usize {
+        self.last as usize
+    }
+
+    /// The event time of a row.
+    pub fn time(&self, row: usize) -> i64 {
+        self.cells[row * self.stride as usize]
+    }
+
+    /// A running sum through a row.
+    pub fn sum(&self, row: usize, column: usize) -> i64 {
+        self.cells[row * self.stride as usize + 1 + column]
+    }
+
+    /// What the rows after `begin` through `end` add up to.
+    pub fn between(&self, begin: usize, end: usize, column: usize) -> i64 {
+        self.sum(end, column).wrapping_sub(self.sum(begin, column))
+    }
+
+    /// What one row added. Not for the base.
+    pub fn own(&self, row: usize, column: usize) -> i64 {
+        self.between(row - 1, row, column)
+    }
+
+    /// The last row whose event time is at most `bound`; the base when there is none. The search begins at `hint`, any
+    /// number: it decides how long the search takes and never what it finds.
+    pub fn position(&self, bound: i64, hint: usize) -> usize {
+        let (base, last) = (self.base(), self.last());
+        let hint = hint.clamp(base, last);
+        let (mut low, mut high) = (hint, hint);
+        let mut step = 1;
+        if hint == base || self.time(hint) <= bound {
+            loop {
+                high = low + step;
+                if high > last {
+                    high = last + 1;
+                    break;
+                }
+                if self.time(high) > bound {
+                    break;
+                }
+                low = high;
+                step *= 2;
+            }
+        } else {
+            loop {
+                if high - base <= step {
+                    low = base;
+                    break;
+                }
+                low = high - step;
+                if self.time(low) <= bound {
+                    break;
+                }
+                high = low;
+                step *= 2;
+            }
+        }
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.time(middle) <= bound {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// The first row at which the running count of `column` since the base reaches `count` (at least 1, and reached).
+    pub fn nth(&self, column: usize, count: i64) -> usize {
+        let (mut low, mut high) = (self.base(), self.last());
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.between(self.base(), middle, column) >= count {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        high
+    }
+
+    /// Puts a row after all whose event time is at most `time`, and adds it to the sums of those behind it.
+    pub fn insert(&mut self, time: i64, added: &[i64]) -> Inserted {
+        let moved = self.make_room();
+        let stride = self.stride as usize;
+        let row = self.position(time, self.last()) + 1;
+        let start = row * stride;
+        let end = self.cells.len();
+        self.cells.extend_from_within(end - stride..);
+        self.cells.copy_within(start..end, start + stride);
+        self.last += 1;
+        self.cells[start] = time;
+        for (column, &value) in added.iter().enumerate() {
+            self.cells[start + 1 + column] = self.cells[start - stride + 1 + column];
+            for later in (start..self.cells.len()).step_by(stride) {
+                let cell = &mut self.cells[later + 1 + column];
+                *cell = cell.wrapping_add(value);
+            }
+        }
+        Inserted { row, moved }
+    }
+
+    /// Takes a live row out, and out of the sums of those behind it.
+    pub fn remove(&mut self, row: usize) {
+        let stride = self.stride as usize;
+        let start = row * stride;
+        for column in 1..stride {
+            let value = self.cells[start + column].wrapping_sub(self.cells[start - stride + column]);
+            for later in (start..self.cells.len()).step_by(stride) {
+                let cell = &mut self.cells[later + column];
+                *cell = cell.wrapping_sub(value);
+            }
+        }
+        self.cells.copy_within(start + stride.., start);
+        self.cells.truncate(self.cells.len() - stride);
+        self.last -= 1;
+    }
+
+    /// Whether the oldest live row's event time is at most `through`.
+    pub fn is_due(&self, through: i64) -> bool {
+        !self.is_empty() && self.time(self.base() + 1) <= through
+    }
+
+    /// Makes the oldest live row the base.
+    pub fn evict(&mut self) {
+        self.base += 1;
+    }
+
+    /// Sees to it that one more row fits, by moving the live rows to the front when a quarter of the buffer is dead, else
+    /// by growing it by a quarter: modest, as there is one for every card. Returns by how many rows it moved them.
+    fn make_room(&mut self) -> usize {
+        let stride = self.stride as usize;
+        if self.cells.is_empty() {
+            self.cells.reserve_exact(3 * stride);
+            self.cells.resize(stride, 0);
+            self.cells[0] = i64::MIN;
+        }
+        if self.cells.capacity() - self.cells.len() >= stride {
+            return 0;
+        }
+        let (dead, rows) = (self.base(), self.last() + 1);
+        if dead * 4 >= rows {
+            self.cells.drain(..dead * stride);
+            self.base = 0;
+            self.last -= dead as u32;
+            dead
+        } else {
+            self.cells.reserve_exact((rows / 4).max(2) * stride);
+            0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One step: insert (time, amount), evict through a time, or remove the row at a share of the live ones.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(i64, i64),
+        Evict(i64),
+        Remove(prop::sample::Index),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            8 => (0_i64..50, any::<i64>()).prop_map(|(time, amount)| Step::Insert(time, amount)),
+            2 => (0_i64..50).prop_map(Step::Evict),
+            1 => any::<prop::sample::Index>().prop_map(Step::Remove),
+        ];
+        prop::collection::vec(step, 0..120)
+    }
+
+    proptest! {
+        #[test]
+        fn a_ring_is_a_sorted_list_with_sums(steps in steps(), hint in any::<prop::sample::Index>()) {
+            let mut ring = Ring::new(2);
+            let mut list: Vec<(i64, i64)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Insert(time, amount) => {
+                        let place = list.partition_point(|&(other, _)| other <= time);
+                        list.insert(place, (time, amount));
+                        let inserted = ring.insert(time, &[amount, 1]);
+                        prop_assert_eq!(inserted.row - ring.base() - 1, place);
+                    }
+                    Step::Evict(through) => {
+                        list.retain(|&(time, _)| time > through);
+                        while ring.is_due(through) {
+                            ring.evict();
+                        }
+                    }
+                    Step::Remove(index) if !list.is_empty() => {
+                        let place = index.index(list.len());
+                        list.remove(place);
+                        ring.remove(ring.base() + 1 + place);
+                    }
+                    Step::Remove(_) => {}
+                }
+                prop_assert_eq!(ring.last() - ring.base(), list.len());
+                if list.is_empty() { continue; }
+                for bound in -1..51 {
+                    let row = ring.position(bound, hint.index(2 * ring.last() + 2));
+                    let count = list.partition_point(|&(time, _)| time <= bound);
+                    prop_assert_eq!(row - ring.base(), count);
+                    let sum = list[..count].iter().fold(0_i64, |sum, &(_, amount)| sum.wrapping_add(amount));
+                    prop_assert_eq!(ring.between(ring.base(), row, 0), sum);
+                    prop_assert_eq!(ring.between(ring.base(), row, 1), count as i64);
+                }
+                for count in 1..=list.len() {
+                    prop_assert_eq!(ring.nth(1, count as i64), ring.base() + count);
+                }
+            }
+        }
+    }
+}
