@@ -1,0 +1,173 @@
+"""What one scorer process is configured with: types whose values cannot be wrong. `config_file` reads them.
+
+Every field states its default, and an example that an error can show.
+"""
+
+import re
+from collections import Counter
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+from service.files import open_to_others
+
+HIGHEST_RISK: Final = 100.0
+
+
+def _path(value: Any, info: ValidationInfo) -> Path:
+    """Relative paths start at the configuration file's folder, wherever the process was started."""
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError("is not a path")
+    return Path(info.context["folder"], value) if info.context else Path(value)
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError(f"there is no folder {path}")
+    return path
+
+
+def _private(path: Path) -> Path:
+    if open_to_others(path):
+        raise ValueError(f"others than its owner may read or change {path}; run: chmod 600 {path}")
+    return path
+
+
+def _hash_key(path: Path) -> Path:
+    if not re.fullmatch(rb"[0-9a-fA-F]{64}\s*", path.read_bytes()):
+        raise ValueError(f"{path} does not hold 64 hexadecimal digits; fraudgate certs makes one")
+    return path
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("is not host:port, with a port of at most 65535 (0 takes a free one)")
+    return value
+
+
+def _ahead(value: Any) -> float | None:
+    if value == "unbounded":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise ValueError('is neither a number of seconds nor "unbounded"')
+    return float(value)
+
+
+def _identity(value: str) -> str:
+    if not re.fullmatch(r"(dns|uri|email):[^\s]+", value):
+        raise ValueError("is not the alternative name of a client's certificate: dns:, uri: or email: and the name")
+    return value
+
+
+def _once(identities: "list[Identity]") -> "list[Identity]":
+    twice = [name for name, count in Counter(identity.name for identity in identities).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} stands twice: name it once, with all that it may use")
+    return identities
+
+
+def _with_offset(value: datetime) -> datetime:
+    if value.utcoffset() is None:
+        raise ValueError("has no offset from UTC")
+    return value
+
+
+ReadableFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_file)]
+PrivateFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_file), AfterValidator(_private)]
+ReadableFolder = Annotated[Path, BeforeValidator(_path), AfterValidator(_folder)]
+Threshold = Annotated[float, Field(ge=0, le=HIGHEST_RISK)]
+
+
+class Section(BaseModel):
+    """One table of the file."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class Server(Section):
+    """`[server]`: where it listens, whom it trusts, and what bounds it."""
+
+    listen: Annotated[str, AfterValidator(_address)] = Field("127.0.0.1:7443", examples=['"127.0.0.1:7443"'])
+    certificate: ReadableFile = Field(examples=['"certificates/server.pem"'])
+    key: PrivateFile = Field(examples=['"certificates/server.key"'])
+    client_ca: ReadableFile = Field(examples=['"certificates/ca.pem"'])
+    connections: int = Field(1024, ge=1, le=65536, examples=["1024"])
+    streams: int = Field(256, ge=1, le=65536, examples=["256"], description="calls at a time on one connection")
+    message_bytes: int = Field(1 << 20, ge=1024, le=1 << 26, examples=["1048576"])
+    batch: int = Field(1024, ge=1, le=65536, examples=["1024"], description="most transactions in one ScoreBatch")
+    queue: int = Field(16384, ge=1, le=1 << 24, examples=["16384"], description="most transactions that wait")
+    handshake_ms: int = Field(5000, ge=1, le=60_000, examples=["5000"])
+    connection_age_s: int = Field(3600, ge=1, examples=["3600"], description="after this a connection is made anew")
+    idle_s: int = Field(900, ge=1, examples=["900"])
+    ahead_s: Annotated[float | None, BeforeValidator(_ahead)] = Field(
+        60.0,
+        examples=["60"],
+        description='how far ahead of the clock an event time may be; None, written "unbounded", is any',
+    )
+    known_ids: int = Field(262_144, ge=1, le=1 << 28, examples=["262144"], description="ids that are remembered")
+    drain_s: float = Field(10.0, ge=0, le=3600, examples=["10"], description="how long a stop waits for calls")
+
+
+class Keys(Section):
+    """`[keys]`: secrets of the state."""
+
+    hash_key: Annotated[PrivateFile, AfterValidator(_hash_key)] = Field(
+        examples=['"certificates/hash.key"'], description="64 hexadecimal digits"
+    )
+
+
+class Identity(Section):
+    """`[[identity]]`: what the owner of a client certificate may use."""
+
+    name: Annotated[str, AfterValidator(_identity)] = Field(examples=['"dns:payments.example"'])
+    allow: list[Literal["scoring", "feedback"]] = Field(min_length=1, examples=['["scoring", "feedback"]'])
+
+
+class Program(Section):
+    """`[program.<name>]`: a plan, a model and a policy."""
+
+    plan: ReadableFile = Field(examples=['"model/plan.json"'])
+    model: ReadableFolder | None = Field(None, examples=['"model"'], description="a bundle that fraudgate train made")
+    mode: Literal["decide", "observe"] = Field("observe", examples=['"decide"'])
+    challenge: Threshold | None = Field(None, examples=["40.0"], description="the lowest risk score that is challenged")
+    hold: Threshold | None = Field(None, examples=["50.0"])
+    decline: Threshold | None = Field(None, examples=["60.0"])
+    card_number_in_key: Literal["hash", "refuse"] = Field("hash", examples=['"hash"'])
+    complete_since: Annotated[datetime, AfterValidator(_with_offset)] | None = Field(
+        None,
+        examples=["2018-04-01T00:00:00Z"],
+        description="since when the state is complete; absent: the first event of the history, or the start",
+    )
+    history: ReadableFile | None = Field(None, examples=['"history.parquet"'], description="warms the state")
+    labels: ReadableFile | None = Field(None, examples=['"labels.parquet"'])
+
+    @model_validator(mode="after")
+    def _thresholds_rise(self) -> Self:
+        given = [(n, v) for n in ("challenge", "hold", "decline") if (v := getattr(self, n)) is not None]
+        for (lower, low), (upper, high) in pairwise(given):
+            if low > high:
+                raise ValueError(f"{lower} is above {upper}: the graver verdict would come first")
+        if self.labels is not None and self.history is None:
+            raise ValueError("labels are given without the history that they are of")
+        return self
+
+
+class Config(Section):
+    """The whole file."""
+
+    server: Server
+    keys: Keys
+    identity: Annotated[list[Identity], Field(min_length=1), AfterValidator(_once)]
+    program: dict[str, Program] = Field(min_length=1)
