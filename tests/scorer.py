@@ -1,0 +1,133 @@
+"""A real scorer for tests: the engine's own server on loopback with mutual TLS, a small plan and a small certified forest.
+
+Programs: `shop` decides; `strict` is the same and refuses card numbers as keys; `unmodelled` has no model.
+Clients: `all` may call every service, `scoring` and `feedback` one each, `nothing` none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import engine
+import grpc
+import lightgbm
+import numpy as np
+from fraudgate.v1 import decision_pb2, transaction_pb2
+from models import export as onnx_export
+
+import features as declared
+from service import certificates
+
+FEATURES = declared.Plan(
+    name="shop",
+    currency="EUR",
+    entities=("customer", "terminal", "device"),
+    numbers=("age",),
+    texts=("note", "memo"),
+    features=(
+        declared.Amount("amount"),
+        declared.Number("age", attribute="age"),
+        declared.Night("night"),
+        declared.Count("customer_count_1d", entity="customer", window=declared.days(1), inclusive=True),
+        declared.Mean("customer_mean_7d", entity="customer", window=declared.days(7), inclusive=True),
+        declared.Risk("terminal_risk_7d", entity="terminal", window=declared.days(7), delay=declared.days(7)),
+    ),
+)
+ALLOWED = {"all": ["scoring", "feedback"], "scoring": ["scoring"], "feedback": ["feedback"], "nothing": []}
+
+
+@functools.cache
+def small_model(plan_digest: str, names: tuple[str, ...]) -> tuple[bytes, bytes]:
+    """Manifest and ONNX of a forest of ten small trees over random rows; the same bytes every time."""
+    draw = np.random.default_rng(7)
+    rows = draw.normal(size=(2_000, len(names))) * 50
+    target = rows[:, 0] / 50 + (rows[:, 3] > 0) - 2
+    parameters = {"objective": "regression", "num_leaves": 8, "deterministic": True, "num_threads": 1, "verbose": -1}
+    onnx = onnx_export.export(lightgbm.train(parameters, lightgbm.Dataset(rows, target), num_boost_round=10))
+    manifest = {
+        "format": 1,
+        "plan_digest": plan_digest,
+        "onnx_sha256": engine.sha256(onnx),
+        "input": onnx_export.INPUT,
+        "output": onnx_export.OUTPUT,
+        "features": list(names),
+        "probability": {"log_odds": [-20.0, 20.0], "value": [0.001, 0.999]},
+        "risk": {"log_odds": [-20.0, 20.0], "value": [0.0, 100.0]},
+    }
+    return json.dumps(manifest, sort_keys=True).encode(), onnx
+
+
+@dataclass
+class Scorer:
+    """A running server and ways to call it."""
+
+    server: engine.Server
+    port: int
+    folder: certificates.Folder
+    _channels: dict[str, grpc.Channel] = field(default_factory=dict)
+
+    def channel(self, identity: str = "all") -> grpc.Channel:
+        """A channel that bears the identity's certificate; one for each, closed with the scorer."""
+        if identity not in self._channels:
+            leaf = self.folder.client(f"{identity}.example")
+            credentials = grpc.ssl_channel_credentials(
+                self.folder.ca.certificate.read_bytes(), leaf.key.read_bytes(), leaf.certificate.read_bytes()
+            )
+            self._channels[identity] = grpc.secure_channel(f"localhost:{self.port}", credentials)
+        return self._channels[identity]
+
+    def score(self, transaction: transaction_pb2.Transaction, identity: str = "all") -> decision_pb2.Decision:
+        """The decision on one transaction."""
+        call = self.channel(identity).unary_unary(
+            "/fraudgate.v1.Scoring/Score",
+            request_serializer=transaction_pb2.Transaction.SerializeToString,
+            response_deserializer=decision_pb2.Decision.FromString,
+        )
+        decision: decision_pb2.Decision = call(transaction, timeout=10)
+        return decision
+
+
+@contextlib.contextmanager
+def running_scorer(path: Path, **configured: object) -> Iterator[Scorer]:
+    """A server with `configured` limits, its certificates in `path`; drained at the end."""
+    folder = certificates.make(path / "certificates", clients=[f"{name}.example" for name in ALLOWED])
+    config = {
+        "listen": "127.0.0.1:0",
+        "connections": 64,
+        "streams": 256,
+        "message_bytes": 1 << 20,
+        "batch": 1024,
+        "queue": 16_384,
+        "handshake_ms": 5_000,
+        "connection_age_s": 3_600,
+        "idle_s": 900,
+        "ahead_us": 60_000_000,
+        "known_ids": 100_000,
+        "onnxruntime": str(engine.onnxruntime_library()),
+        "identities": [{"name": f"dns:{name}.example", "allow": allow} for name, allow in ALLOWED.items()],
+        **configured,
+    }
+    server = engine.Server(
+        config=json.dumps(config).encode(),
+        hash_key=bytes(range(32)),
+        certificate_pem=folder.server.certificate.read_bytes(),
+        key_pem=folder.server.key.read_bytes(),
+        client_ca_pem=folder.ca.certificate.read_bytes(),
+    )
+    plan = FEATURES.compile()
+    model = small_model(plan.digest, plan.feature_names)
+    for name, key_policy, served in (("shop", "hash", model), ("strict", "refuse", model), ("unmodelled", "hash", None)):
+        policy = {"format": 1, "mode": "decide", "challenge": 40.0, "decline": 60.0, "card_number_in_key": key_policy}
+        server.add_program(name, plan.json, json.dumps(policy).encode(), served, 0)
+    scorer = Scorer(server, server.start(), folder)
+    try:
+        yield scorer
+    finally:
+        for channel in scorer._channels.values():
+            channel.close()
+        server.drain(5.0)
