@@ -1,14 +1,25 @@
-//! The scorer's logic, in the order in which a transaction passes it.
+//! The scorer's logic, in the order in which a transaction passes it:
+//!
+//! [`wire`] bytes -> [`admit`] makes a [`transaction`] whose fields cannot be wrong (its ids become [`key`] hashes, its
+//! texts are searched for a [`card_number`]) -> [`known`] id? -> [`features`] of the [`plan`] from [`history`] ->
+//! [`model`] -> [`policy`] -> [`assessment`]. [`road`] is the one entry that walks it for every door.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number: the same inputs in the same order give the same bits.
 
+pub mod admit;
+pub mod assessment;
 pub mod card_number;
 pub mod currency;
 pub mod features;
 pub mod history;
 pub mod key;
 pub mod keyed;
+pub mod known;
 pub mod model;
 pub mod plan;
 pub mod policy;
+pub mod program;
 pub mod refusal;
+pub mod road;
 pub mod transaction;
 pub mod wire;

@@ -11,13 +11,13 @@ use fraudgate_core::{
     transaction::{Clock, EventTime},
     wire,
 };
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 
 const DAY_US: i64 = 86_400_000_000;
 const START_US: i64 = 1_522_540_800_000_000;
 
-const PLAN: &str = r#"{"format":1,"name":"two windows","currency":"EUR","entities":["customer","terminal"],"numbers":["age"],
+const PLAN: &str = r#"{"format":1,"name":"two_windows","currency":"EUR","entities":["customer","terminal"],"numbers":["age"],
     "texts":["note"],"fraud":["third_party_fraud"],"lateness_us":172800000000,"features":[
     {"name":"amount","op":"amount"},{"name":"age","op":"number","number":0},
     {"name":"count","op":"count","entity":0,"window_us":86400000000,"delay_us":0,"inclusive":true,
@@ -34,7 +34,9 @@ struct Bits;
 impl Forest for Bits {
     fn score(&mut self, rows: &[f32], n: usize, log_odds: &mut Vec<f32>) -> Result<(), ForestFailure> {
         for row in rows.chunks(rows.len() / n) {
-            let hash = row.iter().fold(17_u32, |hash, value| hash.rotate_left(5).wrapping_mul(31) ^ value.to_bits());
+            let hash = row.iter().fold(17_u32, |hash, value| {
+                hash.rotate_left(5).wrapping_mul(31) ^ value.to_bits()
+            });
             log_odds.push((hash % 20_001) as f32 / 1_000.0 - 10.0);
         }
         Ok(())
@@ -50,14 +52,36 @@ fn engine(with_model: bool) -> Engine {
         hex(&plan.digest)
     );
     let model = with_model.then(|| Model::new(Manifest::parse(manifest.as_bytes()).unwrap(), Box::new(Bits)));
-    let limits = Limits { known_ids: 10_000, drain: 1_000, ahead_us: None };
-    let mut engine = Engine::new(HashKey { version: 1, secret: [7; 32] }, 1, limits);
-    engine.add_program("shop", plan, Policy::parse(POLICY.as_bytes()).unwrap(), model, EventTime(0)).unwrap();
+    let limits = Limits {
+        known_ids: 10_000,
+        drain: 1_000,
+        ahead_us: None,
+    };
+    let mut engine = Engine::new(
+        HashKey {
+            version: 1,
+            secret: [7; 32],
+        },
+        1,
+        limits,
+    );
+    engine
+        .add_program(
+            "shop",
+            plan,
+            Policy::parse(POLICY.as_bytes()).unwrap(),
+            model,
+            EventTime(0),
+        )
+        .unwrap();
     engine
 }
 
 fn purchase(id: &str, at_us: i64, customer: u8, amount_minor: i64) -> wire::Transaction {
-    let key = |name: &str, value: u8| wire::EntityKey { name: name.to_owned(), value: format!("{name}{value}") };
+    let key = |name: &str, value: u8| wire::EntityKey {
+        name: name.to_owned(),
+        value: format!("{name}{value}"),
+    };
     wire::Transaction {
         id: id.to_owned(),
         program: "shop".to_owned(),
@@ -87,7 +111,9 @@ fn fraud(id: &str, at_us: i64, customer: u8, status: wire::LabelStatus) -> wire:
 }
 
 fn ask(engine: &Engine, transaction: &wire::Transaction) -> Asked {
-    engine.admit(transaction).map_or_else(Asked::Refused, |admitted| Asked::Transaction(Box::new(admitted)))
+    engine
+        .admit(transaction)
+        .map_or_else(Asked::Refused, |admitted| Asked::Transaction(Box::new(admitted)))
 }
 
 fn drain(engine: &mut Engine, mut asked: Vec<Asked>) -> Vec<Answer> {
@@ -119,31 +145,70 @@ fn assessment(answer: &Answer) -> wire::Assessment {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Purchase { id: u16, at: i64, customer: u8, amount: i64, fold: bool },
-    Label { id: u16, at: i64, customer: u8, withdrawn: bool },
+    Purchase {
+        id: u16,
+        at: i64,
+        customer: u8,
+        amount: i64,
+        fold: bool,
+    },
+    Label {
+        id: u16,
+        at: i64,
+        customer: u8,
+        withdrawn: bool,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let hour = DAY_US / 24;
     let purchase = (0..60_u16, 0..80_i64, 0..4_u8, 0..5_000_i64, any::<bool>()).prop_map(
-        move |(id, at, customer, amount, fold)| Step::Purchase { id, at: at * hour, customer, amount, fold },
+        move |(id, at, customer, amount, fold)| Step::Purchase {
+            id,
+            at: at * hour,
+            customer,
+            amount,
+            fold,
+        },
     );
-    let label = (0..60_u16, 0..80_i64, 0..4_u8, any::<bool>())
-        .prop_map(move |(id, at, customer, withdrawn)| Step::Label { id, at: at * hour, customer, withdrawn });
+    let label =
+        (0..60_u16, 0..80_i64, 0..4_u8, any::<bool>()).prop_map(move |(id, at, customer, withdrawn)| Step::Label {
+            id,
+            at: at * hour,
+            customer,
+            withdrawn,
+        });
     prop::collection::vec(prop_oneof![4 => purchase, 1 => label], 1..60)
 }
 
 fn asked(engine: &Engine, step: &Step) -> Asked {
     match *step {
-        Step::Purchase { id, at, customer, amount, fold } => {
+        Step::Purchase {
+            id,
+            at,
+            customer,
+            amount,
+            fold,
+        } => {
             let mut transaction = purchase(&id.to_string(), at, customer, amount);
             transaction.mode = if fold { wire::Mode::Fold } else { wire::Mode::Score } as i32;
             ask(engine, &transaction)
         }
-        Step::Label { id, at, customer, withdrawn } => {
-            let status = if withdrawn { wire::LabelStatus::Withdrawn } else { wire::LabelStatus::Asserted };
+        Step::Label {
+            id,
+            at,
+            customer,
+            withdrawn,
+        } => {
+            let status = if withdrawn {
+                wire::LabelStatus::Withdrawn
+            } else {
+                wire::LabelStatus::Asserted
+            };
             let label = fraud(&id.to_string(), at, customer, status);
-            engine.admit_label(&label).map_or_else(Asked::Refused, |label| Asked::Label(Box::new(label)))
+            engine
+                .admit_label(&label)
+                .map_or_else(Asked::Refused, |label| Asked::Label(Box::new(label)))
         }
     }
 }
@@ -176,8 +241,13 @@ proptest! {
 #[test]
 fn two_payments_of_one_card_in_one_drain_see_each_other() {
     let mut engine = engine(true);
-    let asked = (0..3).map(|i| ask(&engine, &purchase(&i.to_string(), i, 1, 1_000))).collect();
-    let scores: Vec<f64> = drain(&mut engine, asked).iter().map(|a| assessment(a).risk_score.unwrap()).collect();
+    let asked = (0..3)
+        .map(|i| ask(&engine, &purchase(&i.to_string(), i, 1, 1_000)))
+        .collect();
+    let scores: Vec<f64> = drain(&mut engine, asked)
+        .iter()
+        .map(|a| assessment(a).risk_score.unwrap())
+        .collect();
     assert!(scores[0] != scores[1] && scores[1] != scores[2], "{scores:?}");
 }
 
@@ -193,7 +263,9 @@ fn a_repeated_transaction_gets_its_first_answer_and_counts_once() {
     let answered = one(&mut retried, &first);
     for _ in 0..3 {
         let answer = one(&mut retried, &again);
-        let Answer::Decision(decision) = &answer else { panic!("{answer:?}") };
+        let Answer::Decision(decision) = &answer else {
+            panic!("{answer:?}")
+        };
         assert!(decision.receipt.as_ref().unwrap().replayed);
         assert_eq!(decision.receipt.as_ref().unwrap().sequence, 1);
         assert_eq!(assessment(&answer), assessment(&answered));
@@ -219,13 +291,17 @@ fn a_folded_id_that_is_later_sent_for_scoring_gets_its_receipt() {
     transaction.mode = wire::Mode::Fold as i32;
     one(&mut engine, &transaction);
     transaction.mode = wire::Mode::Score as i32;
-    let Answer::Decision(decision) = one(&mut engine, &transaction) else { panic!("refused") };
+    let Answer::Decision(decision) = one(&mut engine, &transaction) else {
+        panic!("refused")
+    };
     assert_eq!(decision.assessment, None);
     assert!(decision.receipt.unwrap().replayed);
 }
 
+type Change = fn(&mut wire::Transaction);
+
 /// Every field that is part of a payload, changed.
-fn changes() -> Vec<(&'static str, fn(&mut wire::Transaction))> {
+fn changes() -> Vec<(&'static str, Change)> {
     vec![
         ("event_time_us", |t| t.event_time_us += 1),
         ("utc_offset_minutes", |t| t.utc_offset_minutes = 60),
@@ -236,21 +312,37 @@ fn changes() -> Vec<(&'static str, fn(&mut wire::Transaction))> {
         ("fewer entities", |t| t.entities.truncate(1)),
         ("number", |t| t.attributes.push(attribute("age", 1.0))),
         ("text", |t| t.attributes.push(text("note", "x"))),
-        ("dropped text", |t| t.attributes.push(text("note", "4111 1111 1111 1111"))),
-        ("location", |t| t.location = Some(wire::Location { latitude: 1.0, longitude: 2.0 })),
+        ("dropped text", |t| {
+            t.attributes.push(text("note", "4111 1111 1111 1111"))
+        }),
+        ("location", |t| {
+            t.location = Some(wire::Location {
+                latitude: 1.0,
+                longitude: 2.0,
+            })
+        }),
         ("link", |t| {
             let subject = fraud("z", 0, 1, wire::LabelStatus::Asserted).subject;
-            t.link = Some(wire::Link { relation: wire::Relation::Retries as i32, subject });
+            t.link = Some(wire::Link {
+                relation: wire::Relation::Retries as i32,
+                subject,
+            });
         }),
     ]
 }
 
 fn attribute(name: &str, number: f64) -> wire::Attribute {
-    wire::Attribute { name: name.to_owned(), value: Some(wire::attribute::Value::Number(number)) }
+    wire::Attribute {
+        name: name.to_owned(),
+        value: Some(wire::attribute::Value::Number(number)),
+    }
 }
 
 fn text(name: &str, text: &str) -> wire::Attribute {
-    wire::Attribute { name: name.to_owned(), value: Some(wire::attribute::Value::Text(text.to_owned())) }
+    wire::Attribute {
+        name: name.to_owned(),
+        value: Some(wire::attribute::Value::Text(text.to_owned())),
+    }
 }
 
 #[test]
@@ -264,7 +356,10 @@ fn the_same_id_with_another_payload_is_refused_and_changes_nothing() {
         let mut other = first.clone();
         change(&mut other);
         let answer = one(&mut disturbed, &other);
-        assert!(matches!(answer, Answer::Refused(Refusal::IdReused)), "{what}: {answer:?}");
+        assert!(
+            matches!(answer, Answer::Refused(Refusal::IdReused)),
+            "{what}: {answer:?}"
+        );
     }
     let next = purchase("b", 1, 1, 1_000);
     assert_eq!(bytes(&one(&mut disturbed, &next)), bytes(&one(&mut undisturbed, &next)));
@@ -274,9 +369,14 @@ fn the_same_id_with_another_payload_is_refused_and_changes_nothing() {
 fn without_a_model_a_score_is_refused_and_a_fold_is_taken() {
     let mut engine = engine(false);
     let mut transaction = purchase("a", 0, 1, 1_000);
-    assert!(matches!(one(&mut engine, &transaction), Answer::Refused(Refusal::NoModel)));
+    assert!(matches!(
+        one(&mut engine, &transaction),
+        Answer::Refused(Refusal::NoModel)
+    ));
     transaction.mode = wire::Mode::Fold as i32;
-    let Answer::Decision(decision) = one(&mut engine, &transaction) else { panic!("refused") };
+    let Answer::Decision(decision) = one(&mut engine, &transaction) else {
+        panic!("refused")
+    };
     assert_eq!(decision.receipt.unwrap().sequence, 1);
 }
 
@@ -324,7 +424,10 @@ fn kinds_modes_and_relations_go_together_as_the_table_says() {
                 }
                 if relation != none {
                     let subject = fraud("z", 0, 1, wire::LabelStatus::Asserted).subject;
-                    transaction.link = Some(wire::Link { relation: relation as i32, subject });
+                    transaction.link = Some(wire::Link {
+                        relation: relation as i32,
+                        subject,
+                    });
                 }
                 let valid = modes.contains(&mode) && relations.contains(&relation);
                 let admitted = engine.admit(&transaction);
