@@ -171,7 +171,10 @@ def _write(leaf: Leaf, certificate: x509.Certificate, key: ec.EllipticCurvePriva
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_private(leaf.key, secret, replace=leaf.certificate.exists())
+    whole = leaf.certificate.exists()
+    if leaf.key.exists() and not whole:
+        raise FileExistsError(f"{leaf.key} is there without {leaf.certificate}: bring that back, or move the key away")
+    write_private(leaf.key, secret, replace=whole)
     leaf.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 

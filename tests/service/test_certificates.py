@@ -110,7 +110,7 @@ def test_a_key_without_its_certificate_is_not_overwritten(tmp_path: Path) -> Non
     folder = certificates.make(tmp_path / "made", clients=["a.example"])
     folder.server.certificate.unlink()
     key = folder.server.key.read_bytes()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError, match="bring that back, or move the key away"):
         certificates.make(tmp_path / "made", clients=["a.example"])
     assert folder.server.key.read_bytes() == key
 

@@ -1,0 +1,160 @@
+"""The `fraudgate` command: flags in, one call of the module that does the work, what it gives out.
+
+Modules are imported by the commands that use them, so that a command starts at once.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from service import logs
+
+PATH: Any = click.Path(path_type=Path)
+EXISTING: Any = click.Path(path_type=Path, exists=True)
+
+
+class _Commands(click.Group):
+    """Tells what a user can mend in one line; what is our own mistake keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        import fraudgate
+
+        try:
+            return super().invoke(ctx)
+        except (OSError, ValueError, fraudgate.FraudgateError) as error:
+            if ctx.params["traceback"]:
+                raise
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Commands, context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fraudgate")
+@click.option("--traceback", is_flag=True, help="Show where an error came from.")
+def main(traceback: bool) -> None:
+    """Real-time fraud scoring beside the payment systems it protects."""
+    logs.configure()
+
+
+@main.command()
+@click.argument("folder", type=PATH, default=Path("certificates"))
+@click.option("--client", "clients", multiple=True, help="A client's name; its identity is dns:NAME. Repeatable.")
+@click.option("--host", "hosts", multiple=True, help="A name or address of the scorer. Repeatable.")
+@click.option("--renew", is_flag=True, help="Make the leaf certificates anew, under the authority that is there.")
+def certs(folder: Path, clients: tuple[str, ...], hosts: tuple[str, ...], renew: bool) -> None:
+    """Make development certificates and the hash key in FOLDER; what is there is kept."""
+    from service import certificates
+
+    made = certificates.make(
+        folder,
+        clients=clients or ("payments.example",),
+        hosts=hosts or ("localhost", "127.0.0.1", "::1"),
+        renew=renew,
+    )
+    for path in sorted(made.path.iterdir()):
+        click.echo(path)
+
+
+@main.command()
+@click.argument("folder", type=PATH)
+@click.option("--customers", type=int, default=5_000)
+@click.option("--terminals", type=int, default=10_000)
+@click.option("--days", type=int, default=120)
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), default="2026-01-01", help="The first day.")
+@click.option("--seed", type=int, default=1, help="The same seed gives the same rows.")
+def simulate(folder: Path, customers: int, terminals: int, days: int, start: datetime, seed: int) -> None:
+    """Write a simulated world's transactions and labels to FOLDER, as Parquet."""
+    from service import simulate as world
+
+    scale = world.Scale(customers, terminals, days, start.date(), seed)
+    transactions, labels = world.simulate(scale)
+    for path, table in zip(world.write(folder, transactions, labels), (transactions, labels), strict=True):
+        click.echo(f"{path}: {table.num_rows:,} rows")
+
+
+def _pairs(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    if any(not (name and equals and value) for name, equals, value in pairs):
+        raise click.BadParameter("write NAME=VALUE", param=option)
+    return {name: value for name, _, value in pairs}
+
+
+def _time(_: click.Context, option: click.Parameter, given: str | None) -> datetime | None:
+    if given is None:
+        return None
+    try:
+        time = datetime.fromisoformat(given)
+    except ValueError:
+        raise click.BadParameter("write a time such as 2018-08-08T12:00:00+02:00", param=option) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+@main.command()
+@click.option("--target", envvar="FRAUDGATE_TARGET", default="localhost:7443", help="The scorer's host:port.")
+@click.option(
+    "--certificates", type=EXISTING, envvar="FRAUDGATE_CERTIFICATES", help="A folder made by fraudgate certs."
+)
+@click.option("--client", default="payments.example", help="Which client of that folder asks.")
+@click.option("--ca", type=EXISTING, help="Instead of a folder: whom to trust,")
+@click.option("--certificate", type=EXISTING, help="the client's certificate")
+@click.option("--key", type=EXISTING, help="and its key.")
+@click.option("--deadline", type=float, default=5.0, help="Seconds that a call may take.")
+@click.option("--lines", type=click.File("r"), help="Transactions as lines of JSON, from a file or - for stdin.")
+@click.option("--id", "id_", help="The transaction's own id.")
+@click.option("--program")
+@click.option(
+    "--kind", type=click.Choice(["purchase", "withdrawal", "transfer", "payout", "refund"]), default="purchase"
+)
+@click.option("--time", callback=_time, help="RFC 3339; UTC without an offset. [default: now]")
+@click.option("--amount", help="Major units: 57.16")
+@click.option("--currency", default="EUR")
+@click.option("--entity", "entities", multiple=True, callback=_pairs, help="customer=c1. Repeatable.")
+@click.option("--number", "numbers", multiple=True, callback=_pairs, help="basket_items=3. Repeatable.")
+@click.option("--text", "texts", multiple=True, callback=_pairs, help="mcc=5411. Repeatable.")
+def score(
+    target: str,
+    certificates: Path | None,
+    client: str,
+    ca: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    deadline: float,
+    lines: TextIO | None,
+    **flags: Any,
+) -> None:
+    """Ask about one transaction by flags, or about many by --lines; prints a Decision in JSON for each."""
+    import fraudgate
+
+    from service import scoring
+    from service.certificates import Folder
+
+    if ca and certificate and key:
+        connection = scoring.Connection(target, ca, certificate, key)
+    elif certificates:
+        connection = scoring.Connection.of_folder(target, Folder(certificates), client)
+    else:
+        raise click.UsageError("give --certificates FOLDER, or --ca, --certificate and --key")
+    transactions = [_of_flags(**flags)] if lines is None else scoring.of_lines(lines)
+    refused = False
+    with connection.open(deadline) as asked:
+        # One is a call of its own: it has a deadline, and is retried as a call is.
+        answers = asked.score_stream(transactions) if lines else map(asked.score, transactions)
+        for answer in answers:
+            refused |= isinstance(answer, fraudgate.FraudgateError)
+            click.echo(scoring.as_json(answer))
+    sys.exit(1 if refused else 0)
+
+
+def _of_flags(*, id_: str | None, numbers: dict[str, str], texts: dict[str, str], **flags: Any) -> Any:
+    from service import scoring
+
+    missing = [f"--{name}" for name, value in (("id", id_), *flags.items()) if value is None and name != "time"]
+    if missing:
+        raise click.UsageError(f"missing {', '.join(missing)} (or --lines FILE)")
+    try:
+        attributes: dict[str, float | str] = {name: float(number) for name, number in numbers.items()}
+    except ValueError:
+        raise click.UsageError("--number takes a number: basket_items=3") from None
+    return scoring.of_flags(id=id_ or "", attributes=attributes | texts, **flags)
