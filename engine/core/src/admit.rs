@@ -322,7 +322,13 @@ impl Payload {
 
 /// Decodes a message. Bytes that are no such message are refused by the name of the field where decoding stopped.
 pub fn decode<M: Message + Default>(bytes: impl prost::bytes::Buf, whole: &str) -> Result<M, Refusal> {
-    M::decode(bytes).map_err(|error| {
+    let mut message = M::default();
+    decode_into(&mut message, bytes, whole).map(|()| message)
+}
+
+/// Decodes into an empty message. When that fails, the message holds the fields before the one where decoding stopped.
+pub fn decode_into<M: Message>(message: &mut M, bytes: impl prost::bytes::Buf, whole: &str) -> Result<(), Refusal> {
+    message.merge(bytes).map_err(|error| {
         // prost tells the path from the inside out: "failed to decode Protobuf message: EntityKey.value:
         // Transaction.entities: invalid string value: data is not UTF-8 encoded".
         let told = error.to_string();

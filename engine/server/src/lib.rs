@@ -4,4 +4,9 @@
 //! (frames, statuses), which know nothing of what is served, and then `scoring`: routes, the queue, and the drain that
 //! hands what has arrived to the core.
 
+pub mod config;
+pub mod grpc;
+pub mod onnx;
+pub mod scoring;
+pub mod server;
 pub mod transport;

@@ -1,0 +1,43 @@
+//! The services over the core, in the order in which a call passes them: `routes` by path and identity, then `unary`,
+//! `batch` or `stream` admit what was sent and put it into the `queue`, whose drain hands what has arrived to the core.
+
+mod batch;
+mod call;
+mod health;
+mod queue;
+mod routes;
+mod stream;
+mod unary;
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use fraudgate_core::{road::Engine, transaction::Clock};
+
+pub use queue::{Queue, drain};
+pub use routes::Scoring;
+
+use crate::transport::Signal;
+
+/// What the services share. Everything of it lives on the engine's thread.
+pub struct Shared {
+    /// The core.
+    pub engine: RefCell<Engine>,
+    /// What has arrived for it.
+    pub queue: Queue,
+    /// Raised when the server leaves.
+    pub leaving: Rc<Signal>,
+    /// The largest message, in bytes.
+    pub message_bytes: usize,
+    /// The most items of a batch.
+    pub batch: usize,
+}
+
+/// The clock, now. A clock before 1970 reads as 1970.
+pub fn clock() -> Clock {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Clock(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

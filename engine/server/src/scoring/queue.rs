@@ -1,0 +1,188 @@
+//! What has arrived since the last drain. One task is woken by the first arrival, runs after whatever else is ready on the
+//! thread, takes everything there is (never after a timer), reads the clock once, and brings the answers. So drains grow
+//! with load by themselves, and a lone call waits for nothing.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    mem,
+    rc::{Rc, Weak},
+    task::{Poll, Waker},
+    time::Instant,
+};
+
+use fraudgate_core::{
+    refusal::Refusal,
+    road::{Answer, Asked, Engine},
+    transaction::Clock,
+};
+
+use super::{Shared, call::Call, clock};
+use crate::transport::count;
+
+/// The least time after which a refused caller may come back.
+const RETRY_US: i64 = 1_000;
+
+/// The queue.
+pub struct Queue {
+    capacity: usize,
+    waiting: RefCell<Vec<Waiting>>,
+    drainer: Cell<Option<Waker>>,
+    /// How long one input takes in a drain, in nanoseconds: an exponentially weighted mean over drains.
+    service_ns: Cell<u64>,
+    /// What was counted.
+    pub door: Door,
+}
+
+/// What a queue counts.
+#[derive(Debug, Default)]
+pub struct Door {
+    /// Drains.
+    pub drains: Cell<u64>,
+    /// Inputs handed to the core.
+    pub drained: Cell<u64>,
+    /// The most inputs of one drain.
+    pub largest_drain: Cell<u64>,
+    /// Inputs refused because the queue was full.
+    pub overloaded: Cell<u64>,
+    /// Inputs refused because their deadline could not be met.
+    pub too_late: Cell<u64>,
+    /// Inputs dropped before they were taken because their caller had gone away.
+    pub gone: Cell<u64>,
+}
+
+struct Waiting {
+    asked: Asked,
+    by: Option<Clock>,
+    call: Weak<Call>,
+}
+
+/// Room that drains reuse.
+#[derive(Default)]
+pub struct Room {
+    waiting: Vec<Waiting>,
+    asked: Vec<Asked>,
+    calls: Vec<Rc<Call>>,
+    answers: Vec<Answer>,
+}
+
+impl Queue {
+    /// A queue for at most `capacity` inputs.
+    pub fn new(capacity: usize) -> Queue {
+        Queue {
+            capacity,
+            waiting: RefCell::default(),
+            drainer: Cell::default(),
+            service_ns: Cell::default(),
+            door: Door::default(),
+        }
+    }
+
+    /// Asks one thing for `call`, to be answered before `by`. When there is no room, nothing was asked.
+    pub fn ask(&self, call: &Rc<Call>, asked: Asked, by: Option<Clock>) -> Result<(), Refusal> {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() >= self.capacity {
+            count(&self.door.overloaded, 1);
+            return Err(Refusal::Overloaded {
+                retry_after_us: self.wait_us(waiting.len()).max(RETRY_US),
+            });
+        }
+        waiting.push(Waiting {
+            asked,
+            by,
+            call: Rc::downgrade(call),
+        });
+        if let Some(drainer) = self.drainer.take() {
+            drainer.wake();
+        }
+        Ok(())
+    }
+
+    /// How many inputs wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
+    /// How long one input takes in a drain, in nanoseconds.
+    pub fn service_ns(&self) -> u64 {
+        self.service_ns.get()
+    }
+
+    /// Waits until there is something, then takes everything.
+    async fn take(&self, room: &mut Vec<Waiting>) {
+        poll_fn(|cx| {
+            let mut waiting = self.waiting.borrow_mut();
+            if waiting.is_empty() {
+                self.drainer.set(Some(cx.waker().clone()));
+                return Poll::Pending;
+            }
+            mem::swap(&mut *waiting, room);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Hands what was taken to the core, and brings each call its answers.
+    fn drain(&self, engine: &mut Engine, now: Clock, room: &mut Room) {
+        let began = Instant::now();
+        let all = room.waiting.len();
+        let mut place = 0;
+        for Waiting { asked, by, call } in room.waiting.drain(..) {
+            // Who has gone away is not folded: nobody will know that it was taken.
+            let Some(call) = call.upgrade() else {
+                count(&self.door.gone, 1);
+                continue;
+            };
+            place += 1;
+            let done_us = now.0.saturating_add(self.wait_us(place));
+            room.asked.push(if by.is_some_and(|by| done_us > by.0) {
+                place -= 1;
+                count(&self.door.too_late, 1);
+                Asked::Refused(Refusal::TooLate {
+                    retry_after_us: self.wait_us(all).max(RETRY_US),
+                })
+            } else {
+                asked
+            });
+            room.calls.push(call);
+        }
+        engine.drain(now, &mut room.asked, &mut room.answers);
+        for (call, answer) in room.calls.drain(..).zip(room.answers.drain(..)) {
+            call.answer(answer);
+        }
+        self.measure(began, place);
+    }
+
+    /// How long `inputs` take in a drain, in whole microseconds.
+    fn wait_us(&self, inputs: usize) -> i64 {
+        let ns = self.service_ns.get().saturating_mul(inputs as u64);
+        i64::try_from(ns / 1_000).unwrap_or(i64::MAX)
+    }
+
+    fn measure(&self, began: Instant, inputs: usize) {
+        count(&self.door.drains, 1);
+        count(&self.door.drained, inputs as u64);
+        self.door
+            .largest_drain
+            .set(self.door.largest_drain.get().max(inputs as u64));
+        if inputs > 0 {
+            let each = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX) / inputs as u64;
+            let before = self.service_ns.get();
+            // An eighth of the new: one long pause of the machine does not refuse callers for long.
+            self.service_ns.set(if before == 0 {
+                each
+            } else {
+                before - before / 8 + each / 8
+            });
+        }
+    }
+}
+
+/// Drains for ever.
+pub async fn drain(shared: Rc<Shared>) {
+    let mut room = Room::default();
+    loop {
+        shared.queue.take(&mut room.waiting).await;
+        shared.queue.drain(&mut shared.engine.borrow_mut(), clock(), &mut room);
+    }
+}

@@ -1,0 +1,128 @@
+//! Which call it is, and whether its caller may.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use fraudgate_core::{admit, refusal::Refusal, transaction::Clock};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
+use hyper::body::Incoming;
+use tonic::Status;
+
+use super::{
+    Shared, batch, clock,
+    health::{self, Watch},
+    stream::Answers,
+    unary,
+};
+use crate::{
+    grpc::{Reply, messages, only_message, timeout, to_grpc},
+    transport::{Allowed, Caller, Service},
+};
+
+/// The services.
+pub struct Scoring(pub Rc<Shared>);
+
+impl Scoring {
+    /// Allows `Scoring`.
+    pub const SCORING: Allowed = Allowed(1);
+    /// Allows `Feedback`.
+    pub const FEEDBACK: Allowed = Allowed(2);
+}
+
+enum Route {
+    Score,
+    ScoreBatch,
+    ScoreStream,
+    Report,
+    Label,
+    Check,
+    Watch,
+}
+
+impl Route {
+    fn of(path: &str) -> Option<Route> {
+        match path {
+            "/fraudgate.v1.Scoring/Score" => Some(Route::Score),
+            "/fraudgate.v1.Scoring/ScoreBatch" => Some(Route::ScoreBatch),
+            "/fraudgate.v1.Scoring/ScoreStream" => Some(Route::ScoreStream),
+            "/fraudgate.v1.Feedback/Report" => Some(Route::Report),
+            "/fraudgate.v1.Feedback/Label" => Some(Route::Label),
+            "/grpc.health.v1.Health/Check" => Some(Route::Check),
+            "/grpc.health.v1.Health/Watch" => Some(Route::Watch),
+            _ => None,
+        }
+    }
+
+    /// What a caller must be allowed. Whoever is authenticated may ask for health.
+    fn needs(&self) -> Allowed {
+        match self {
+            Route::Score | Route::ScoreBatch | Route::ScoreStream => Scoring::SCORING,
+            Route::Report | Route::Label => Scoring::FEEDBACK,
+            Route::Check | Route::Watch => Allowed::default(),
+        }
+    }
+}
+
+impl Service for Scoring {
+    type Body = Reply;
+
+    fn call(&self, caller: Rc<Caller>, request: Request<Incoming>) -> impl Future<Output = Response<Reply>> + use<> {
+        let shared = self.0.clone();
+        async move {
+            match Route::of(request.uri().path()) {
+                _ if !is_grpc(&request) => {
+                    let mut response = Response::new(Reply::default());
+                    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+                    response
+                }
+                None => Reply::status(Status::unimplemented("there is no such method")),
+                Some(route) if !caller.allowed.contains(route.needs()) => Reply::status(to_grpc(&Refusal::NotAllowed)),
+                Some(route) => answer(shared, caller, route, request)
+                    .await
+                    .unwrap_or_else(|refusal| Reply::status(to_grpc(&refusal))),
+            }
+        }
+    }
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    content_type.is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
+}
+
+async fn answer(
+    shared: Rc<Shared>,
+    caller: Rc<Caller>,
+    route: Route,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, Refusal> {
+    let by = deadline(&request);
+    let cap = shared.message_bytes;
+    let body = request.into_body();
+    let only = |body| only_message(body, cap);
+    // The rarer and larger futures are boxed, so that the commonest call stays small.
+    Ok(match route {
+        Route::Score => Reply::message(unary::score(shared, only(body).await?, by).await?),
+        Route::ScoreBatch => Reply::message(Box::pin(batch::score(shared, only(body).await?, by)).await?),
+        Route::ScoreStream => Reply::stream(Answers::new(shared, caller, messages(body, cap), by)),
+        Route::Report => Reply::message(Box::pin(batch::report(shared, only(body).await?, by)).await?),
+        Route::Label => Reply::message(Box::pin(batch::label(shared, only(body).await?, by)).await?),
+        Route::Check => match health::check(&service(only(body).await?)?, &shared.leaving) {
+            Some(health) => Reply::message(health),
+            None => Reply::status(Status::not_found("there is no such service")),
+        },
+        Route::Watch => Reply::stream(Watch::new(service(only(body).await?)?, shared.leaving.clone(), caller)),
+    })
+}
+
+/// The service whose health is asked.
+fn service(message: Bytes) -> Result<String, Refusal> {
+    admit::decode::<health::Asked>(message, "service").map(|asked| asked.service)
+}
+
+/// When the caller stops waiting, where it says so. The clock is read only then.
+fn deadline(request: &Request<Incoming>) -> Option<Clock> {
+    let timeout = timeout(request.headers())?;
+    let us = i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX);
+    Some(Clock(clock().0.saturating_add(us)))
+}

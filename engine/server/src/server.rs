@@ -1,0 +1,133 @@
+//! The server as its owner sees it: made and warmed on the owner's thread, then moved to a thread of its own that holds
+//! connections, state and models until it is drained.
+
+mod control;
+mod thread;
+
+use std::{
+    fmt,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use fraudgate_core::{
+    key::HashKey,
+    model::{Manifest, Model},
+    plan::Plan,
+    policy::Policy,
+    road::{Engine, Limits},
+    transaction::EventTime,
+};
+use tokio_rustls::TlsAcceptor;
+
+pub use control::{Running, Stats};
+
+use crate::{
+    config::Config,
+    onnx::OnnxForest,
+    transport::{Identities, TlsFiles, acceptor},
+};
+
+/// The version of hash keys that this engine makes.
+const KEY_VERSION: u8 = 1;
+
+/// A server that is not started yet.
+pub struct Server {
+    config: Config,
+    identities: Identities,
+    tls: TlsAcceptor,
+    engine: Engine,
+}
+
+/// Why a server cannot do what it is asked.
+#[derive(Debug)]
+pub struct ServerError(pub String);
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+fn error(what: &str) -> impl Fn(&dyn fmt::Display) -> ServerError + '_ {
+    move |error| ServerError(format!("{what}: {error}"))
+}
+
+impl Server {
+    /// A server that serves no program yet. `config` is JSON, see [`Config`].
+    pub fn new(config: &[u8], hash_key: [u8; 32], tls: &TlsFiles) -> Result<Server, ServerError> {
+        let config = Config::parse(config).map_err(|e| error("config")(&e))?;
+        let identities = config.identities().map_err(|e| error("config")(&e))?;
+        let tls = acceptor(tls).map_err(|e| error("tls")(&e))?;
+        let limits = Limits {
+            known_ids: config.known_ids,
+            drain: config.queue,
+            ahead_us: config.ahead_us,
+        };
+        let key = HashKey {
+            version: KEY_VERSION,
+            secret: hash_key,
+        };
+        Ok(Server {
+            identities,
+            tls,
+            engine: Engine::new(key, epoch(), limits),
+            config,
+        })
+    }
+
+    /// Serves a program. `model` is its manifest and its ONNX bytes.
+    pub fn add_program(
+        &mut self,
+        name: &str,
+        plan: &[u8],
+        policy: &[u8],
+        model: Option<(&[u8], &[u8])>,
+        complete_since: EventTime,
+    ) -> Result<(), ServerError> {
+        let in_program = format!("program {name}");
+        let error = error(&in_program);
+        let plan = Plan::parse(plan).map_err(|e| error(&e))?;
+        let policy = Policy::parse(policy).map_err(|e| error(&e))?;
+        let model = match model {
+            None => None,
+            Some((manifest, onnx)) => {
+                let manifest = Manifest::parse(manifest).map_err(|e| error(&e))?;
+                let features: Vec<String> = plan.features.iter().map(|feature| feature.name.clone()).collect();
+                manifest.check_plan(&plan.digest, &features).map_err(|e| error(&e))?;
+                let forest = OnnxForest::load(&self.config.onnxruntime, &manifest, onnx).map_err(|e| error(&e))?;
+                Some(Model::new(manifest, Box::new(forest)))
+            }
+        };
+        self.engine
+            .add_program(name, plan, policy, model, complete_since)
+            .map_err(|e| error(&e))
+    }
+
+    /// The engine, to fold history into before the server starts.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// Listens, and serves from a thread of its own from now on.
+    pub fn start(self) -> Result<Running, ServerError> {
+        let listener = listen(&self.config.listen)?;
+        thread::start(self, listener)
+    }
+}
+
+/// A number higher than that of any server before this one on this machine, as long as its clock goes forward.
+fn epoch() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn listen(address: &str) -> Result<TcpListener, ServerError> {
+    let error = |e: std::io::Error| ServerError(format!("listen {address}: {e}"));
+    let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(error)?.collect();
+    let listener = TcpListener::bind(&addresses[..]).map_err(error)?;
+    listener.set_nonblocking(true).map_err(error)?;
+    Ok(listener)
+}

@@ -1,0 +1,112 @@
+//! How a running server is spoken to from other threads: a bounded channel to it, and what it leaves behind when it ends.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, PoisonError, mpsc as replies},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+
+use super::ServerError;
+
+/// Counters by name.
+pub type Stats = Vec<(&'static str, u64)>;
+
+/// How long the server's thread may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the server's thread is told.
+pub enum Control {
+    /// To say what it counted.
+    Stats(replies::SyncSender<Stats>),
+    /// To stop, and to give what is under way this long.
+    Drain(Duration),
+}
+
+/// How it ended: well, or by a failure.
+#[derive(Default)]
+pub struct Ended {
+    how: Mutex<Option<Result<(), String>>>,
+    changed: Condvar,
+}
+
+impl Ended {
+    /// It ended.
+    pub fn tell(&self, how: Result<(), String>) {
+        *self.how.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
+        self.changed.notify_all();
+    }
+
+    /// How it ended, if it does so before `deadline`.
+    fn wait(&self, deadline: Option<Instant>) -> Option<Result<(), String>> {
+        let mut how = self.how.lock().unwrap_or_else(PoisonError::into_inner);
+        while how.is_none() {
+            how = match deadline {
+                None => self.changed.wait(how).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    self.changed
+                        .wait_timeout(how, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+        }
+        how.clone()
+    }
+}
+
+/// A server that serves. When it is dropped, the server stops at once.
+pub struct Running {
+    /// The port that it listens on.
+    pub port: u16,
+    controls: mpsc::Sender<Control>,
+    ended: Arc<Ended>,
+}
+
+impl Running {
+    /// A server behind a channel.
+    pub fn new(port: u16, controls: mpsc::Sender<Control>, ended: Arc<Ended>) -> Running {
+        Running { port, controls, ended }
+    }
+
+    /// Takes no more, finishes what is under way within `time`, and stops. A server that has stopped stays so.
+    pub fn drain(&self, time: Duration) -> Result<(), ServerError> {
+        match self.controls.try_send(Control::Drain(time)) {
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                return Err(ServerError("the server does not listen".to_owned()));
+            }
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
+        }
+        match self.wait(Some(time.saturating_add(ANSWER_WITHIN)))? {
+            true => Ok(()),
+            false => Err(ServerError(format!("the server did not stop within {time:?}"))),
+        }
+    }
+
+    /// Waits until it has stopped, at most `time`; says whether it has. A failure of its thread is an error.
+    pub fn wait(&self, time: Option<Duration>) -> Result<bool, ServerError> {
+        // A time that no clock can hold is for ever.
+        let deadline = time.and_then(|time| Instant::now().checked_add(time));
+        match self.ended.wait(deadline) {
+            None => Ok(false),
+            Some(Ok(())) => Ok(true),
+            Some(Err(failure)) => Err(ServerError(failure)),
+        }
+    }
+
+    /// What it has counted.
+    pub fn stats(&self) -> Result<Stats, ServerError> {
+        let (sender, receiver) = replies::sync_channel(1);
+        if self.controls.try_send(Control::Stats(sender)).is_err() {
+            self.wait(Some(Duration::ZERO))?;
+            return Err(ServerError("the server does not run".to_owned()));
+        }
+        receiver
+            .recv_timeout(ANSWER_WITHIN)
+            .map_err(|_| ServerError("the server does not answer".to_owned()))
+    }
+}

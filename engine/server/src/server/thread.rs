@@ -1,0 +1,150 @@
+//! The one thread that owns connections, state and models.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    net::TcpListener,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Poll, ready},
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    runtime,
+    sync::mpsc,
+    task::LocalSet,
+    time::{sleep, timeout},
+};
+
+use super::{
+    Server, ServerError,
+    control::{Control, Ended, Running, Stats},
+};
+use crate::{
+    scoring::{Queue, Scoring, Shared, drain},
+    transport::{Failure, Local, Signal, Traffic, Transport, panic_message},
+};
+
+/// How many requests of other threads may wait.
+const CONTROLS: usize = 16;
+/// How often a server that leaves looks whether its connections are gone.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Starts it.
+pub fn start(server: Server, listener: TcpListener) -> Result<Running, ServerError> {
+    let failed = |e: std::io::Error| ServerError(format!("start: {e}"));
+    let port = listener.local_addr().map_err(failed)?.port();
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let (sender, controls) = mpsc::channel(CONTROLS);
+    let ended = Arc::new(Ended::default());
+    let tell = ended.clone();
+    let run = move || {
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            LocalSet::new().block_on(&runtime, serve(server, listener, controls))
+        }));
+        tell.tell(served.unwrap_or_else(|panic| Err(panicked(&panic_message(&*panic)))));
+    };
+    thread::Builder::new()
+        .name("fraudgate".to_owned())
+        .spawn(run)
+        .map_err(failed)?;
+    Ok(Running::new(port, sender, ended))
+}
+
+fn panicked(message: &str) -> String {
+    format!("the server's thread failed; this is a defect: {message}")
+}
+
+/// Serves until it is told to drain, until its owner is gone, or until something fails.
+async fn serve(server: Server, listener: TcpListener, mut controls: mpsc::Receiver<Control>) -> Result<(), String> {
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| format!("listen: {error}"))?;
+    let leaving = Rc::new(Signal::default());
+    let transport = Rc::new(Transport {
+        tls: server.tls,
+        identities: server.identities,
+        limits: server.config.limits(),
+        traffic: Traffic::default(),
+        leaving: leaving.clone(),
+        failure: Rc::new(Failure::default()),
+    });
+    let shared = Rc::new(Shared {
+        engine: RefCell::new(server.engine),
+        queue: Queue::new(server.config.queue),
+        leaving,
+        message_bytes: server.config.message_bytes,
+        batch: server.config.batch,
+    });
+    let local = Local(transport.failure.clone());
+    local.spawn(drain(shared.clone()));
+    local.spawn(transport.clone().serve(listener, Rc::new(Scoring(shared.clone()))));
+
+    let time = {
+        let mut control = pin!(obey(&mut controls, &shared, &transport.traffic));
+        let mut failure = transport.failure.happened.wait();
+        poll_fn(|cx| match failure.poll(cx) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => Poll::Ready(Some(ready!(control.as_mut().poll(cx)))),
+        })
+        .await
+    };
+    if let Some(time) = time {
+        transport.leaving.raise();
+        let traffic = &transport.traffic;
+        let gone = async {
+            while traffic.open.get() > 0 && !transport.failure.happened.is_raised() {
+                sleep(LOOK).await;
+            }
+        };
+        // Out of time: what is left is cut when this thread ends.
+        let _ = timeout(time, gone).await;
+    }
+    match transport.failure.message() {
+        Some(message) => Err(panicked(&message)),
+        None => Ok(()),
+    }
+}
+
+/// Does what it is told until that is to drain; gives the time for it. When no owner is left, there is none.
+async fn obey(controls: &mut mpsc::Receiver<Control>, shared: &Shared, traffic: &Traffic) -> Duration {
+    loop {
+        match controls.recv().await {
+            // Who asked may have stopped waiting.
+            Some(Control::Stats(reply)) => drop(reply.try_send(stats(shared, traffic))),
+            Some(Control::Drain(time)) => return time,
+            None => return Duration::ZERO,
+        }
+    }
+}
+
+fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
+    let door = &shared.queue.door;
+    let core = shared.engine.borrow().counts();
+    vec![
+        ("connections_open", traffic.open.get()),
+        ("connections_accepted", traffic.accepted.get()),
+        ("connections_excess", traffic.excess.get()),
+        ("handshakes_open", traffic.shaking.get()),
+        ("handshakes_failed", traffic.unshaken.get()),
+        ("calls", traffic.calls.get()),
+        ("queued", shared.queue.waiting() as u64),
+        ("drains", door.drains.get()),
+        ("drained", door.drained.get()),
+        ("largest_drain", door.largest_drain.get()),
+        ("overloaded", door.overloaded.get()),
+        ("too_late", door.too_late.get()),
+        ("gone", door.gone.get()),
+        ("service_ns", shared.queue.service_ns()),
+        ("transactions", core.transactions),
+        ("replayed", core.replayed),
+        ("labels", core.labels),
+        ("outcomes", core.outcomes),
+        ("refused", core.refused),
+    ]
+}
