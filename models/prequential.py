@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.training_set import DAY_US, TrainingSet
+from models.training_set import DAY_US, Mask, TrainingSet
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,11 @@ class Fold:
         return history.between(self.training_to_us, self.assessed_from_us)
 
     def assessed(self, history: TrainingSet) -> TrainingSet:
-        """The assessed transactions, without the cards that are known to be defrauded by then.
+        """The assessed transactions; see `is_assessed`."""
+        return history.where(self.is_assessed(history))
+
+    def is_assessed(self, history: TrainingSet) -> Mask:
+        """Which transactions are assessed, bool [n]: those of the period, without cards known to be defrauded by then.
 
         Known on an assessed day are the frauds of the training period, and those of the days from the first
         assessed day up to this one, each seen one day more than the delay ago.
@@ -63,4 +67,4 @@ class Fold:
             known = np.union1d(known, labelled.card[labelled.fraud])
             today = (history.event_time_us >= midnight_us) & (history.event_time_us < midnight_us + DAY_US)
             chosen |= today & ~np.isin(history.card, known)
-        return history.where(chosen)
+        return chosen
