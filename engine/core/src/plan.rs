@@ -13,7 +13,11 @@ use sha2::{Digest, Sha256};
 
 pub use layout::{Amounts, Column, EntityLayout, Measure, OwnFeature, OwnOp, WindowFeature, WindowOp};
 
-use crate::{currency::Currency, transaction::Kinds, wire::LabelClass};
+use crate::{
+    currency::Currency,
+    transaction::{Kind, Kinds},
+    wire::LabelClass,
+};
 
 /// Most features a plan may declare.
 pub const MAX_FEATURES: usize = 256;
@@ -121,7 +125,7 @@ fn kinds_of(names: &[String], member: &str) -> Result<Kinds, PlanError> {
     }
     let mut kinds = Kinds(0);
     for (place, name) in names.iter().enumerate() {
-        let kind = declared::kind(name)
+        let kind = Kind::parse(name)
             .ok_or_else(|| PlanError::new(format!("{member}[{place}]"), "is not a kind of transaction"))?;
         if kinds.contains(kind) {
             return Err(PlanError::new(format!("{member}[{place}]"), "is named twice"));

@@ -43,6 +43,25 @@ pub enum Kind {
     Event = 10,
 }
 
+impl Kind {
+    /// The kind of a name as plans and tables write it: the wire's, in lower case and without its prefix.
+    pub fn parse(name: &str) -> Option<Kind> {
+        Some(match name {
+            "purchase" => Kind::Purchase,
+            "withdrawal" => Kind::Withdrawal,
+            "transfer" => Kind::Transfer,
+            "payout" => Kind::Payout,
+            "refund" => Kind::Refund,
+            "reversal" => Kind::Reversal,
+            "incremental" => Kind::Incremental,
+            "clearing" => Kind::Clearing,
+            "verification" => Kind::Verification,
+            "event" => Kind::Event,
+            _ => return None,
+        })
+    }
+}
+
 /// A set of kinds, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Kinds(pub u16);

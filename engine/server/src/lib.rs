@@ -9,4 +9,5 @@ pub mod grpc;
 pub mod onnx;
 pub mod scoring;
 pub mod server;
+pub mod table;
 pub mod transport;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{Feature, MAX_FEATURES, MAX_SPAN_US, OwnFeature, OwnOp, Plan, PlanError, attributes, kinds_of, layout};
 use crate::{
     currency::Currency,
-    transaction::{Kind, Kinds, MAX_ENTITIES, MAX_NUMBERS, MAX_TEXTS},
+    transaction::{Kinds, MAX_ENTITIES, MAX_NUMBERS, MAX_TEXTS},
     wire::LabelClass,
 };
 
@@ -67,22 +67,6 @@ pub(super) enum AggregateOp {
     SinceLast,
     SinceFirst,
     Risk,
-}
-
-pub(super) fn kind(name: &str) -> Option<Kind> {
-    Some(match name {
-        "purchase" => Kind::Purchase,
-        "withdrawal" => Kind::Withdrawal,
-        "transfer" => Kind::Transfer,
-        "payout" => Kind::Payout,
-        "refund" => Kind::Refund,
-        "reversal" => Kind::Reversal,
-        "incremental" => Kind::Incremental,
-        "clearing" => Kind::Clearing,
-        "verification" => Kind::Verification,
-        "event" => Kind::Event,
-        _ => return None,
-    })
 }
 
 pub(super) fn parse(json: &[u8], digest: [u8; 32]) -> Result<Plan, PlanError> {

@@ -1,0 +1,103 @@
+//! Tables at the door: Arrow record batches become the transactions and labels that histories are folded from.
+//!
+//! Columns are named as the plan names its entities and numbers. Rows are taken in the order of the table; a label is taken
+//! before the first transaction whose event time, or that of one before it, has reached the label's arrival.
+
+mod column;
+mod exchange;
+mod folder;
+mod keys;
+mod rows;
+
+use std::fmt;
+
+use arrow_array::RecordBatch;
+use fraudgate_core::{
+    plan::Plan,
+    transaction::{EventTime, Labelled, Transaction},
+};
+
+pub use exchange::{from_array, from_stream, to_array};
+pub use folder::{Folder, Precision};
+pub use keys::Keys;
+use rows::{LabelRows, TransactionRows};
+
+/// Why a table was refused. Nothing of it is folded then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableError(String);
+
+impl fmt::Display for TableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TableError {}
+
+/// Who takes what a table holds.
+pub trait Fold {
+    /// A transaction that will come after at most [`LOOK_AHEAD`] others: time to fetch what it will need.
+    fn announce(&mut self, transaction: &Transaction);
+    /// A transaction.
+    fn transaction(&mut self, transaction: &Transaction);
+    /// A label.
+    fn label(&mut self, label: &Labelled);
+}
+
+/// How many transactions are known before they are taken.
+pub const LOOK_AHEAD: usize = 16;
+
+/// Walks transactions and labels in their order. `newest` is the newest event time of any transaction walked before and
+/// is carried on. Returns how many transactions there were.
+pub fn walk(
+    plan: &Plan,
+    keys: &mut Keys,
+    transactions: &[RecordBatch],
+    labels: &[RecordBatch],
+    newest: &mut EventTime,
+    fold: &mut impl Fold,
+) -> Result<usize, TableError> {
+    let tables = transactions
+        .iter()
+        .map(|batch| TransactionRows::new(plan, batch))
+        .collect::<Result<Vec<_>, _>>()?;
+    let label_tables = labels
+        .iter()
+        .map(|batch| LabelRows::new(plan, batch))
+        .collect::<Result<Vec<_>, _>>()?;
+    rows::check_order(&label_tables)?;
+    let mut due = label_tables
+        .iter()
+        .flat_map(|table| (0..table.len()).map(move |row| (table, row)))
+        .peekable();
+    let mut coming = tables
+        .iter()
+        .flat_map(|table| (0..table.len()).map(move |row| (table, row)));
+
+    let mut ahead: Vec<Transaction> = (0..LOOK_AHEAD).map(|_| rows::blank()).collect();
+    let (mut read, mut taken) = (0, 0);
+    loop {
+        while read < taken + LOOK_AHEAD
+            && let Some((table, row)) = coming.next()
+        {
+            let transaction = &mut ahead[read % LOOK_AHEAD];
+            table.read(row, keys, transaction);
+            fold.announce(transaction);
+            read += 1;
+        }
+        if taken == read {
+            break;
+        }
+        let transaction = &ahead[taken % LOOK_AHEAD];
+        *newest = transaction.event_time.max(*newest);
+        while let Some((table, row)) = due.next_if(|(table, row)| table.arrival(*row) <= newest.0) {
+            fold.label(&table.read(row, keys));
+        }
+        fold.transaction(transaction);
+        taken += 1;
+    }
+    for (table, row) in due {
+        fold.label(&table.read(row, keys));
+    }
+    Ok(taken)
+}

@@ -1,0 +1,121 @@
+//! Folds tables into a history of its own and gives back the rows that each transaction saw: what training, backfill and
+//! tests use, by the same code that serves.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, Float64Array, RecordBatch};
+use arrow_schema::{DataType, Field};
+use fraudgate_core::{
+    history::History,
+    key::HashKey,
+    plan::Plan,
+    transaction::{EventTime, Labelled, Transaction},
+};
+
+use super::{Fold, Keys, TableError, walk};
+
+/// The type of the values given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// As models see them: rounded once.
+    Float32,
+    /// As computed.
+    Float64,
+}
+
+/// A plan, its history, and how far it has come.
+pub struct Folder {
+    plan: Plan,
+    keys: Keys,
+    history: History,
+    newest: EventTime,
+}
+
+struct Rows<'a, T> {
+    plan: &'a Plan,
+    history: &'a mut History,
+    round: fn(f64) -> T,
+    row: Vec<f64>,
+    values: Vec<T>,
+}
+
+impl Folder {
+    /// An empty history. The plan's name stands for the program in hashes.
+    pub fn new(plan: Plan, key: &HashKey, complete_since: EventTime) -> Folder {
+        Folder {
+            keys: Keys::new(&plan.name, &plan, key),
+            history: History::new(&plan, complete_since),
+            newest: EventTime(i64::MIN),
+            plan,
+        }
+    }
+
+    /// Folds tables in. Gives a list of as many values as the plan has features for each transaction; NaN where a feature
+    /// has no value. A refused table changes nothing.
+    pub fn fold(
+        &mut self,
+        transactions: &[RecordBatch],
+        labels: &[RecordBatch],
+        precision: Precision,
+    ) -> Result<ArrayRef, TableError> {
+        match precision {
+            Precision::Float32 => {
+                let values = self.values(transactions, labels, |value| value as f32)?;
+                Ok(self.lists(DataType::Float32, Arc::new(Float32Array::from(values)))?)
+            }
+            Precision::Float64 => {
+                let values = self.values(transactions, labels, |value| value)?;
+                Ok(self.lists(DataType::Float64, Arc::new(Float64Array::from(values)))?)
+            }
+        }
+    }
+
+    fn values<T>(
+        &mut self,
+        transactions: &[RecordBatch],
+        labels: &[RecordBatch],
+        round: fn(f64) -> T,
+    ) -> Result<Vec<T>, TableError> {
+        let rows: usize = transactions.iter().map(RecordBatch::num_rows).sum();
+        let width = self.plan.features.len();
+        let mut into = Rows {
+            plan: &self.plan,
+            history: &mut self.history,
+            round,
+            row: vec![f64::NAN; width],
+            values: Vec::with_capacity(rows * width),
+        };
+        walk(
+            &self.plan,
+            &mut self.keys,
+            transactions,
+            labels,
+            &mut self.newest,
+            &mut into,
+        )?;
+        Ok(into.values)
+    }
+
+    fn lists(&self, kind: DataType, values: ArrayRef) -> Result<ArrayRef, TableError> {
+        let field = Arc::new(Field::new("item", kind, false));
+        // A plan has at most 256 features.
+        let lists = FixedSizeListArray::try_new(field, self.plan.features.len() as i32, values, None);
+        Ok(Arc::new(lists.map_err(|error| TableError(error.to_string()))?) as Arc<dyn Array>)
+    }
+}
+
+impl<T> Fold for Rows<'_, T> {
+    fn announce(&mut self, _transaction: &Transaction) {}
+
+    fn transaction(&mut self, transaction: &Transaction) {
+        let seen = self.history.see(self.plan, transaction, &mut self.row);
+        if !seen.is_beyond() {
+            self.history.fold(self.plan, transaction);
+        }
+        self.values.extend(self.row.iter().map(|&value| (self.round)(value)));
+    }
+
+    fn label(&mut self, label: &Labelled) {
+        self.history.label(self.plan, label);
+    }
+}
