@@ -1,5 +1,31 @@
-"""The engine: what must be fast and exact, in Rust. `Folder` folds tables."""
+"""The engine: what must be fast and exact, in Rust. `Server` serves the data plane, `Folder` folds tables.
 
-from engine._native import Folder
+The ONNX Runtime library sends telemetry unless its environment says otherwise before it is loaded, so that is said here,
+before anything else.
+"""
 
-__all__ = ["Folder"]
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import importlib.util
+from pathlib import Path
+
+from engine._native import Folder, Server
+
+__all__ = ["Folder", "Server", "onnxruntime_library"]
+
+
+def onnxruntime_library() -> Path:
+    """The ONNX Runtime library inside the installed onnxruntime package, which is not imported for it.
+
+    Raises FileNotFoundError when the package is not installed or holds no such library.
+    """
+    spec = importlib.util.find_spec("onnxruntime")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("the package onnxruntime is not installed")
+    folder = Path(spec.origin).parent / "capi"
+    libraries = sorted(folder.glob("libonnxruntime.so.*")) or sorted(folder.glob("libonnxruntime.*.dylib"))
+    if not libraries:
+        raise FileNotFoundError(f"no ONNX Runtime library in {folder}")
+    return libraries[-1]

@@ -41,3 +41,55 @@ class Folder:
         it, has reached the label's arrival; what is left, after the last transaction.
         The history is kept for the next call. Raises ValueError for tables that do not fit the plan; then nothing changed.
         """
+
+@final
+class Server:
+    """The data plane: gRPC over mutual TLS 1.3, on a thread of its own that never takes the interpreter's lock.
+
+    Add programs, start, drain. A server cannot be started twice.
+    """
+
+    def __new__(
+        cls, config: bytes, hash_key: bytes, certificate_pem: bytes, key_pem: bytes, client_ca_pem: bytes
+    ) -> Server:
+        """Makes a server.
+
+        config: JSON, see `Config` in engine/server/src/config.rs; every member is required.
+        hash_key: 32 secret bytes; ids and keys are hashed under them.
+        Raises ValueError, naming the member, where something cannot be used.
+        """
+
+    def add_program(
+        self, name: str, plan: bytes, policy: bytes, model: tuple[bytes, bytes] | None, complete_since_us: int
+    ) -> None:
+        """Serves a program: before start.
+
+        plan, policy: their canonical JSON. model: its manifest and its ONNX bytes, or None.
+        complete_since_us: the state is complete for events after this time, microseconds since 1970-01-01T00:00:00Z.
+        Raises ValueError where one of them is malformed or they do not belong together.
+        """
+
+    def start(self) -> int:
+        """Listens and serves from now on; returns the port.
+
+        Raises RuntimeError when the address is not to be had, or when the server was started already.
+        """
+
+    def drain(self, seconds: float) -> None:
+        """Takes no more, finishes what is under way, and stops; what is left after `seconds` is cut.
+
+        Health answers NOT_SERVING, no connection is taken, those that stand are told to go away (GOAWAY).
+        Raises RuntimeError when the server's thread failed.
+        """
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Waits until the server has stopped, at most `seconds`; says whether it has.
+
+        Raises RuntimeError when the server's thread failed.
+        """
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start, by name.
+
+        Raises RuntimeError when the server does not run.
+        """

@@ -1,22 +1,31 @@
 //! The engine as the Python module `engine._native`: the only file that names PyO3.
 
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
 use arrow_array::{
     ArrayRef, RecordBatch,
     ffi::{FFI_ArrowArray, FFI_ArrowSchema},
     ffi_stream::FFI_ArrowArrayStream,
 };
 use fraudgate_core::{key::HashKey, plan::Plan, transaction::EventTime};
-use fraudgate_server::table::{self, Precision};
+use fraudgate_server::{
+    server::{self, Running, ServerError},
+    table::{self, Precision},
+    transport::TlsFiles,
+};
 use pyo3::{
-    exceptions::{PyTypeError, PyValueError},
+    exceptions::{PyRuntimeError, PyTypeError, PyValueError},
     prelude::*,
-    types::PyCapsule,
+    types::{PyCapsule, PyDict},
 };
 
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{Folder, Rows};
+    use super::{Folder, Rows, Server};
 }
 
 /// A history of its own that tables are folded into.
@@ -76,6 +85,136 @@ impl Rows {
             PyCapsule::new_with_value(py, schema, c"arrow_schema")?,
             PyCapsule::new_with_value(py, array, c"arrow_array")?,
         ))
+    }
+}
+
+/// How long a wait lasts before Python may look at its signals.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// The data plane. `_native.pyi` documents it.
+#[pyclass(frozen, module = "engine._native")]
+struct Server(Mutex<State>);
+
+enum State {
+    Made(Box<server::Server>),
+    Running(Arc<Running>),
+    /// It could not be started.
+    Spent,
+}
+
+fn runtime_error(error: ServerError) -> PyErr {
+    PyRuntimeError::new_err(error.0)
+}
+
+fn duration(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(format!("seconds: {error}")))
+}
+
+impl Server {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with a server that is not started yet.
+    fn made<T>(&self, action: impl FnOnce(&mut server::Server) -> PyResult<T>) -> PyResult<T> {
+        match &mut *self.state() {
+            State::Made(server) => action(server),
+            State::Running(_) | State::Spent => Err(PyRuntimeError::new_err("the server was started already")),
+        }
+    }
+
+    fn running(&self) -> PyResult<Arc<Running>> {
+        match &*self.state() {
+            State::Running(running) => Ok(running.clone()),
+            State::Made(_) | State::Spent => Err(PyRuntimeError::new_err("the server was not started")),
+        }
+    }
+}
+
+#[pymethods]
+impl Server {
+    #[new]
+    fn new(
+        config: &[u8],
+        hash_key: &[u8],
+        certificate_pem: &[u8],
+        key_pem: &[u8],
+        client_ca_pem: &[u8],
+    ) -> PyResult<Server> {
+        let hash_key = hash_key
+            .try_into()
+            .map_err(|_| PyValueError::new_err("hash_key: must be 32 bytes"))?;
+        let tls = TlsFiles {
+            certificate: certificate_pem.to_vec(),
+            key: key_pem.to_vec(),
+            client_ca: client_ca_pem.to_vec(),
+        };
+        let made = server::Server::new(config, hash_key, &tls).map_err(value_error)?;
+        Ok(Server(Mutex::new(State::Made(Box::new(made)))))
+    }
+
+    fn add_program(
+        &self,
+        name: &str,
+        plan: &[u8],
+        policy: &[u8],
+        model: Option<(Vec<u8>, Vec<u8>)>,
+        complete_since_us: i64,
+    ) -> PyResult<()> {
+        let model = model.as_ref().map(|(manifest, onnx)| (&manifest[..], &onnx[..]));
+        self.made(|server| {
+            server
+                .add_program(name, plan, policy, model, complete_since_us)
+                .map_err(value_error)
+        })
+    }
+
+    fn start(&self) -> PyResult<u16> {
+        let mut state = self.state();
+        match std::mem::replace(&mut *state, State::Spent) {
+            State::Made(server) => {
+                let running = server.start().map_err(runtime_error)?;
+                let port = running.port;
+                *state = State::Running(Arc::new(running));
+                Ok(port)
+            }
+            other => {
+                *state = other;
+                Err(PyRuntimeError::new_err("the server was started already"))
+            }
+        }
+    }
+
+    fn drain(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
+        let (running, time) = (self.running()?, duration(seconds)?);
+        py.detach(|| running.drain(time)).map_err(runtime_error)
+    }
+
+    #[pyo3(signature = (seconds=None))]
+    fn wait(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<bool> {
+        let running = self.running()?;
+        let mut left = seconds.map(duration).transpose()?;
+        loop {
+            let slice = left.map_or(SLICE, |left| left.min(SLICE));
+            if py.detach(|| running.wait(Some(slice))).map_err(runtime_error)? {
+                return Ok(true);
+            }
+            left = left.map(|left| left.saturating_sub(slice));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Ok(false);
+            }
+            py.check_signals()?;
+        }
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let running = self.running()?;
+        let stats = py.detach(|| running.stats()).map_err(runtime_error)?;
+        let counters = PyDict::new(py);
+        for (name, value) in stats {
+            counters.set_item(name, value)?;
+        }
+        Ok(counters)
     }
 }
 

@@ -78,14 +78,15 @@ impl Server {
         })
     }
 
-    /// Serves a program. `model` is its manifest and its ONNX bytes.
+    /// Serves a program. `model` is its manifest and its ONNX bytes; its state is complete for events after
+    /// `complete_since_us`, microseconds since 1970-01-01T00:00:00Z.
     pub fn add_program(
         &mut self,
         name: &str,
         plan: &[u8],
         policy: &[u8],
         model: Option<(&[u8], &[u8])>,
-        complete_since: EventTime,
+        complete_since_us: i64,
     ) -> Result<(), ServerError> {
         let in_program = format!("program {name}");
         let error = error(&in_program);
@@ -102,7 +103,7 @@ impl Server {
             }
         };
         self.engine
-            .add_program(name, plan, policy, model, complete_since)
+            .add_program(name, plan, policy, model, EventTime(complete_since_us))
             .map_err(|e| error(&e))
     }
 
