@@ -7,6 +7,7 @@ largest score the model can give.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -58,11 +59,13 @@ def probability_table(log_odds: Scores, fraud: Labels, lowest: float, highest: f
     knots, values = np.bincount(block, x) / size, np.bincount(block, fitted) / size
 
     # Beyond the outermost blocks, on along Platt's slope.
-    inside = (knots > lowest) & (knots < highest)
     first, last = logit(values[0]) - slope * (knots[0] - lowest), logit(values[-1]) + slope * (highest - knots[-1])
+    inside = (knots > lowest) & (knots < highest)
+    knots, values = knots[inside], values[inside]
+    kept = _evenly(logit(values))
     return _strictly(
-        np.concatenate([[lowest], knots[inside], [highest]]),
-        np.concatenate([[expit(first)], values[inside], [expit(last)]]),
+        np.concatenate([[lowest], knots[kept], [highest]]),
+        np.concatenate([[expit(first)], values[kept], [expit(last)]]),
         largest=1.0,
     )
 
@@ -91,9 +94,11 @@ def risk_table(reference: Scores, lowest: float, highest: float) -> Table:
     beyond = min(HIGHEST_RISK, risk[-1] + slope * (highest - scores[-1]))
 
     inside = (scores > lowest) & (scores < highest) & (risk < HIGHEST_RISK)
+    scores, risk = scores[inside], risk[inside]
+    kept = _evenly(risk)
     return _strictly(
-        np.concatenate([[lowest], scores[inside], [highest]]),
-        np.concatenate([[0.0], risk[inside], [beyond]]),
+        np.concatenate([[lowest], scores[kept], [highest]]),
+        np.concatenate([[0.0], risk[kept], [beyond]]),
         largest=HIGHEST_RISK,
     )
 
@@ -103,16 +108,21 @@ def _refuse_out_of_range(log_odds: Scores, lowest: float, highest: float) -> Non
         raise CalibrationError(f"a score lies outside {lowest:.6g}..{highest:.6g}, what this model can give")
 
 
+def _evenly(rising: Scores) -> npt.NDArray[np.intp]:
+    """Which of the rising values to keep, so that with two ends they fit a table: as evenly spaced as there are."""
+    if len(rising) <= MAX_KNOTS - 2:
+        return np.arange(len(rising))
+    wanted = np.linspace(rising[0], rising[-1], MAX_KNOTS - 2)
+    return np.unique(np.searchsorted(rising, wanted).clip(max=len(rising) - 1))
+
+
 def _strictly(x: Scores, y: Scores, largest: float) -> Table:
-    """Thin to 512 knots evenly spaced in value, and make the values rise strictly, on a grid.
+    """Make values that never fall rise strictly, on a grid.
 
     On multiples of 2^-53 of the power of two above `largest`, differences of values are exact; then interpolation
     cannot overshoot a knot, and a higher score never gets a lower value.
     """
-    evenly = np.linspace(y[0], y[-1], MAX_KNOTS - 1)
-    kept = np.unique(np.concatenate([[0], np.searchsorted(y, evenly).clip(0, len(y) - 1), [len(y) - 1]]))
-    x, y = x[kept], np.maximum.accumulate(y[kept])
-    y = (1.0 - STRAIGHT) * y + STRAIGHT * largest * (x - x[0]) / (x[-1] - x[0])
+    y = (1.0 - STRAIGHT) * np.maximum.accumulate(y) + STRAIGHT * largest * (x - x[0]) / (x[-1] - x[0])
     grid = 2.0 ** (np.ceil(np.log2(largest)) - 53)
     y = np.round(y / grid) * grid
     return Table(tuple(x.tolist()), tuple(y.tolist()))

@@ -18,21 +18,23 @@ THREADS = 2
 class TeacherSpec:
     """A forest trained on labels. It never serves at the edge, so its size is bound by training time alone.
 
+    The defaults, and the student's, are what `select` chose among its candidates on the Handbook's weeks before
+    2018-07-25: larger and slower teachers ranked no better there.
     max_bin is high and a bin may hold one row: a terminal's fraud risk takes few, telling values.
     min_hessian is the least sum of p(1-p) in a leaf; path_smooth pulls a leaf of few rows towards its parent.
     row_share and feature_share are drawn anew for every tree.
     """
 
-    trees: int = 600
-    leaves: int = 31
-    depth: int = 5
-    learning_rate: float = 0.03
+    trees: int = 150
+    leaves: int = 8
+    depth: int = 3
+    learning_rate: float = 0.1
     max_bin: int = 4095
     min_hessian: float = 1.0
     l2: float = 1.0
-    path_smooth: float = 30.0
-    row_share: float = 0.7
-    feature_share: float = 0.7
+    path_smooth: float = 0.0
+    row_share: float = 1.0
+    feature_share: float = 1.0
     seed: int = 1
 
     def lightgbm(self) -> dict[str, Any]:
@@ -63,7 +65,7 @@ class StudentSpec:
     """
 
     trees: int = 100
-    leaves: int = 31
+    leaves: int = 16
     depth: int = 12
     learning_rate: float = 0.2
     max_bin: int = 4095
