@@ -69,6 +69,18 @@ class Server:
         Raises ValueError where one of them is malformed or they do not belong together.
         """
 
+    def warm(
+        self,
+        program: str,
+        transactions: _ArrowStream | _ArrowArray,
+        labels: _ArrowStream | _ArrowArray | None = None,
+    ) -> int:
+        """Folds history into a program, after it was added and before start; returns how many transactions there were.
+
+        The tables are those that `Folder.fold` takes. Ids are not remembered: what is sent again counts again.
+        Raises ValueError for tables that do not fit the plan; then nothing changed.
+        """
+
     def start(self) -> int:
         """Listens and serves from now on; returns the port.
 

@@ -149,7 +149,7 @@ impl Engine {
         program.gate.outcome(&program.plan, sent)
     }
 
-    /// The program of a name, for those who warm its state.
+    /// The program of a name.
     pub fn program(&self, name: &str) -> Result<&Program, Refusal> {
         self.programs
             .iter()
@@ -162,6 +162,11 @@ impl Engine {
                 };
                 Refusal::invalid("program", what)
             })
+    }
+
+    /// The program of a name, for those who fold history into it.
+    pub fn program_mut(&mut self, name: &str) -> Option<&mut Program> {
+        self.programs.iter_mut().find(|program| program.name == name)
     }
 
     /// Takes what was asked, in order, and answers each, in order. `asked` is left empty; answers are appended.

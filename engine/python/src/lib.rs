@@ -169,6 +169,19 @@ impl Server {
         })
     }
 
+    #[pyo3(signature = (program, transactions, labels=None))]
+    fn warm(
+        &self,
+        py: Python<'_>,
+        program: &str,
+        transactions: &Bound<'_, PyAny>,
+        labels: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let transactions = batches(transactions)?;
+        let labels = labels.map(batches).transpose()?.unwrap_or_default();
+        py.detach(|| self.made(|server| server.warm(program, &transactions, &labels).map_err(value_error)))
+    }
+
     fn start(&self) -> PyResult<u16> {
         let mut state = self.state();
         match std::mem::replace(&mut *state, State::Spent) {

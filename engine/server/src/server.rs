@@ -3,6 +3,7 @@
 
 mod control;
 mod thread;
+mod warm;
 
 use std::{
     fmt,
@@ -10,6 +11,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use arrow_array::RecordBatch;
 use fraudgate_core::{
     key::HashKey,
     model::{Manifest, Model},
@@ -36,6 +38,7 @@ pub struct Server {
     config: Config,
     identities: Identities,
     tls: TlsAcceptor,
+    key: HashKey,
     engine: Engine,
 }
 
@@ -73,7 +76,8 @@ impl Server {
         Ok(Server {
             identities,
             tls,
-            engine: Engine::new(key, epoch(), limits),
+            engine: Engine::new(key.clone(), epoch(), limits),
+            key,
             config,
         })
     }
@@ -107,9 +111,20 @@ impl Server {
             .map_err(|e| error(&e))
     }
 
-    /// The engine, to fold history into before the server starts.
-    pub fn engine(&mut self) -> &mut Engine {
-        &mut self.engine
+    /// Folds history into a program; see [`Folder`](crate::table::Folder) for what the tables hold. Returns how many
+    /// transactions there were.
+    pub fn warm(
+        &mut self,
+        program: &str,
+        transactions: &[RecordBatch],
+        labels: &[RecordBatch],
+    ) -> Result<usize, ServerError> {
+        let in_program = format!("program {program}");
+        let error = error(&in_program);
+        let Some(program) = self.engine.program_mut(program) else {
+            return Err(error(&"is not served here"));
+        };
+        warm::warm(program, &self.key, transactions, labels).map_err(|e| error(&e))
     }
 
     /// Listens, and serves from a thread of its own from now on.
