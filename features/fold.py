@@ -3,7 +3,6 @@
 import secrets
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 

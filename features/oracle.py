@@ -44,7 +44,7 @@ class Oracle:
     def __init__(self, plan: bytes, complete_since_us: int) -> None:
         self.plan: dict[str, Any] = json.loads(plan)
         self.complete_since_us = complete_since_us
-        self.scale = 10 ** DIGITS[self.plan["currency"]]
+        self.scale: int = 10 ** DIGITS[self.plan["currency"]]
         self.folded: list[Transaction] = []
         self.labels: dict[tuple[str, str, str], Label] = {}
 
@@ -57,15 +57,12 @@ class Oracle:
         """The transaction's features before it is folded; then it is, unless it comes too late."""
         newest = max((e.event_time_us for e in self.folded), default=t.event_time_us)
         beyond = t.event_time_us < newest - self.plan["lateness_us"]
-        row = [self._own(f, t) if "entity" not in f else NAN if beyond else self._aggregate(f, t) for f in self._features]
+        row = []
+        for f in self.plan["features"]:
+            row.append(self._own(f, t) if "entity" not in f else NAN if beyond else self._aggregate(f, t))
         if not beyond:
             self.folded.append(t)
         return row
-
-    @property
-    def _features(self) -> list[dict[str, Any]]:
-        features: list[dict[str, Any]] = self.plan["features"]
-        return features
 
     def _own(self, f: dict[str, Any], t: Transaction) -> float:
         local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=t.event_time_us, minutes=t.utc_offset_minutes)

@@ -211,7 +211,7 @@ class Window(Delayed):
     def members(self, plan: "Plan") -> dict[str, Member]:
         if self.inclusive and self.delay > _NONE:
             raise PlanError(
-                f"feature {self.name!r}: inclusive cannot hold with a delay: the transaction itself is not in the window"
+                f"feature {self.name!r}: inclusive cannot hold with a delay, the transaction itself is outside"
             )
         return super().members(plan) | {"inclusive": self.inclusive}
 
@@ -307,6 +307,7 @@ class Plan:
                 raise PlanError(f"feature {name!r}: a name is 1 to 128 letters, digits, '_', '-' or '.'")
             if names.count(name) > 1:
                 raise PlanError(f"feature {name!r} is declared twice")
+        features = [{"name": f.name, "op": f.op} | f.members(self) for f in self.features]
         lateness = max(feature.reach() for feature in self.features) if self.lateness is None else self.lateness
         compiled = {
             "format": 1,
@@ -317,7 +318,7 @@ class Plan:
             "texts": list(self.texts),
             "fraud": [label for label in CLASSES if label in self.fraud],
             "lateness_us": _microseconds("lateness", lateness, _NONE),
-            "features": [{"name": f.name, "op": f.op} | f.members(self) for f in self.features],
+            "features": features,
         }
         text = json.dumps(compiled, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return CompiledPlan(text.encode("ascii"), names)

@@ -48,8 +48,9 @@ impl Reading<'_> {
 
     /// The smallest and the largest amount in the window.
     pub fn extremes(&self, window: &WindowFeature, place: usize) -> Extremes {
+        let events = self.events?;
         let amounts = self.layout.extremes[place];
-        self.blocks[place].between(self.events?, amounts, self.rows[window.begin], self.rows[window.end])
+        self.blocks[place].between(events, amounts, self.rows[window.begin], self.rows[window.end])
     }
 
     /// Subjects in the window that are labelled fraud now.
