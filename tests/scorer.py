@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,8 +32,8 @@ FEATURES = declared.Plan(
     texts=("note", "memo"),
     features=(
         declared.Amount("amount"),
-        declared.Number("age", attribute="age"),
-        declared.Night("night"),
+        declared.Number("age", number="age"),
+        declared.Night("night", through_hour=6),
         declared.Count("customer_count_1d", entity="customer", window=declared.days(1), inclusive=True),
         declared.Mean("customer_mean_7d", entity="customer", window=declared.days(7), inclusive=True),
         declared.Risk("terminal_risk_7d", entity="terminal", window=declared.days(7), delay=declared.days(7)),
@@ -52,7 +53,7 @@ def small_model(plan_digest: str, names: tuple[str, ...]) -> tuple[bytes, bytes]
     manifest = {
         "format": 1,
         "plan_digest": plan_digest,
-        "onnx_sha256": engine.sha256(onnx),
+        "onnx_sha256": hashlib.sha256(onnx).hexdigest(),
         "input": onnx_export.INPUT,
         "output": onnx_export.OUTPUT,
         "features": list(names),
@@ -120,7 +121,7 @@ def running_scorer(path: Path, **configured: object) -> Iterator[Scorer]:
         client_ca_pem=folder.ca.certificate.read_bytes(),
     )
     plan = FEATURES.compile()
-    model = small_model(plan.digest, plan.feature_names)
+    model = small_model(plan.digest, plan.features)
     for name, key_policy, served in (("shop", "hash", model), ("strict", "refuse", model), ("unmodelled", "hash", None)):
         policy = {"format": 1, "mode": "decide", "challenge": 40.0, "decline": 60.0, "card_number_in_key": key_policy}
         server.add_program(name, plan.json, json.dumps(policy).encode(), served, 0)

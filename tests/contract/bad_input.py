@@ -149,7 +149,7 @@ class BadBytes:
 
 
 BAD_BYTES = [
-    BadBytes("truncated", lambda good: good[:-1], "transaction"),
+    BadBytes("truncated", lambda good: good[:-1], "entities"),
     BadBytes("a length beyond the end", lambda good: good + b"\x0a\xff\x01x", "id"),
     BadBytes("an id that is not UTF-8", lambda good: good + b"\x0a\x02\xff\xfe", "id"),
     BadBytes("a key that is not UTF-8", lambda good: good + b"\x62\x04\x12\x02\xff\xfe", "entities.value"),

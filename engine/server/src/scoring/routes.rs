@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use fraudgate_core::{admit, refusal::Refusal, transaction::Clock};
-use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use hyper::body::Incoming;
-use tonic::Status;
+use tonic::{Code, Status, metadata::MetadataMap};
 
 use super::{
     Shared, batch, clock,
@@ -75,6 +75,11 @@ impl Service for Scoring {
                     *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
                     response
                 }
+                _ if is_compressed(&request) => Reply::status(Status::with_metadata(
+                    Code::Unimplemented,
+                    "messages are taken uncompressed",
+                    MetadataMap::from_headers(HeaderMap::from_iter([ACCEPTED])),
+                )),
                 None => Reply::status(Status::unimplemented("there is no such method")),
                 Some(route) if !caller.allowed.contains(route.needs()) => Reply::status(to_grpc(&Refusal::NotAllowed)),
                 Some(route) => answer(shared, caller, route, request)
@@ -83,6 +88,19 @@ impl Service for Scoring {
             }
         }
     }
+}
+
+/// What a call is told that compresses its messages: nothing here is large enough to gain by it.
+const ACCEPTED: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("grpc-accept-encoding"),
+    HeaderValue::from_static("identity"),
+);
+
+fn is_compressed(request: &Request<Incoming>) -> bool {
+    request
+        .headers()
+        .get("grpc-encoding")
+        .is_some_and(|encoding| encoding != "identity")
 }
 
 fn is_grpc(request: &Request<Incoming>) -> bool {
