@@ -1,7 +1,7 @@
 """The engine: what must be fast and exact, in Rust. `Server` serves the data plane, `Folder` folds tables.
 
-The ONNX Runtime library sends telemetry unless its environment says otherwise before it is loaded, so that is said here,
-before anything else.
+The ONNX Runtime library sends telemetry unless its environment says otherwise before it is loaded, so that is said
+here, before anything else.
 """
 
 import os

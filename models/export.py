@@ -75,10 +75,10 @@ def float32_threshold(threshold: float) -> np.float32:
     if 0.0 <= threshold < ZERO_BAND:
         return ZERO_BAND
     if -ZERO_BAND <= threshold < 0.0:
-        return np.nextafter(-ZERO_BAND, np.float32(-np.inf))
+        return np.float32(np.nextafter(-ZERO_BAND, np.float32(-np.inf)))
     with np.errstate(over="ignore"):
         nearest = np.float32(threshold)
-    return nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-np.inf))
+    return nearest if float(nearest) <= threshold else np.float32(np.nextafter(nearest, np.float32(-np.inf)))
 
 
 def missing_goes_left(split: dict[str, Any]) -> bool:

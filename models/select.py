@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,4 +93,4 @@ def select(
 
 def _within_one_error(best: Trial, other: Trial) -> bool:
     behind = [b.average_precision - o.average_precision for b, o in zip(best.folds, other.folds, strict=True)]
-    return float(np.mean(behind)) <= float(np.std(behind, ddof=1)) / len(behind) ** 0.5
+    return float(np.mean(behind)) <= float(np.std(behind, ddof=1)) / math.sqrt(len(behind))

@@ -126,7 +126,6 @@ def score(
 ) -> None:
     """Ask about one transaction by flags, or about many by --lines; prints a Decision in JSON for each."""
     import fraudgate
-
     from service import scoring
     from service.certificates import Folder
 

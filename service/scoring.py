@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import fraudgate
 from google.protobuf import json_format
 
+import fraudgate
 from service.certificates import Folder
 
 # Kinds that one line of flags can say: the others refer to another transaction, or move no money.

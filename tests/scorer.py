@@ -1,4 +1,4 @@
-"""A real scorer for tests: the engine's own server on loopback with mutual TLS, a small plan and a small certified forest.
+"""A real scorer for tests: the engine's own server on loopback with mutual TLS, a small plan and a small forest.
 
 Programs: `shop` decides; `strict` is the same and refuses card numbers as keys; `unmodelled` has no model.
 Clients: `all` may call every service, `scoring` and `feedback` one each, `nothing` none.
@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import engine
 import grpc
 import lightgbm
 import numpy as np
+
+import engine
+import features as declared
 from fraudgate.v1 import decision_pb2, transaction_pb2
 from models import export as onnx_export
-
-import features as declared
 from service import certificates
 
 FEATURES = declared.Plan(
@@ -122,7 +122,11 @@ def running_scorer(path: Path, **configured: object) -> Iterator[Scorer]:
     )
     plan = FEATURES.compile()
     model = small_model(plan.digest, plan.features)
-    for name, key_policy, served in (("shop", "hash", model), ("strict", "refuse", model), ("unmodelled", "hash", None)):
+    for name, key_policy, served in (
+        ("shop", "hash", model),
+        ("strict", "refuse", model),
+        ("unmodelled", "hash", None),
+    ):
         policy = {"format": 1, "mode": "decide", "challenge": 40.0, "decline": 60.0, "card_number_in_key": key_policy}
         server.add_program(name, plan.json, json.dumps(policy).encode(), served, 0)
     scorer = Scorer(server, server.start(), folder)

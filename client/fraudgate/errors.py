@@ -1,4 +1,3 @@
-# ruff: noqa: N818 (named for what happened; each says so by its base class)
 """What a scorer refused, as exceptions: read from google.rpc's details, never holding a value that was sent."""
 
 from typing import Any, Final, NamedTuple, cast

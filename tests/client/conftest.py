@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import fraudgate
 import pytest
 from grpc_health.v1 import health
 
+import fraudgate
 from service import certificates
 from tests.client.scorer import Scripted, connect, serve
 

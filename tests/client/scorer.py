@@ -6,14 +6,14 @@ from concurrent import futures
 from dataclasses import dataclass, field
 from typing import Any
 
-import fraudgate
 import grpc
-from fraudgate.v1 import decision_pb2, scoring_pb2, scoring_pb2_grpc, status_pb2, transaction_pb2
 from google.protobuf.any_pb2 import Any as Detail
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2_grpc
 
+import fraudgate
+from fraudgate.v1 import decision_pb2, scoring_pb2, scoring_pb2_grpc, status_pb2, transaction_pb2
 from service.certificates import Folder
 
 

@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import fraudgate
 import grpc
 import pytest
-from fraudgate.v1 import decision_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2
 
+import fraudgate
+from fraudgate.v1 import decision_pb2, status_pb2
 from service.certificates import Folder, make
 from tests.client.scorer import Scripted, connect, retry_in, serve, status
 

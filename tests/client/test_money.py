@@ -5,9 +5,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from fraudgate.money import DIGITS, minor_units
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fraudgate.money import DIGITS, minor_units
 
 ROOT = Path(__file__).parents[2]
 

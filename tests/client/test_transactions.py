@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
-import fraudgate
 import pytest
+
+import fraudgate
 from fraudgate.v1 import feedback_pb2, transaction_pb2
 from fraudgate.v1.transaction_pb2 import Kind
 

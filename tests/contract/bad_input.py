@@ -1,6 +1,6 @@
-"""The table of bad inputs: what is sent, and the refusal that a caller gets. Each row is sent by a real client to a real server.
+"""The table of bad inputs: what is sent, and the refusal that a caller gets.
 
-A row changes a good transaction; `field` is the path that the refusal must name, `reason` the ErrorInfo.
+Each row is sent by a real client to a real server. A row changes a good transaction; `field` is the path that the refusal must name, `reason` the ErrorInfo.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fraudgate.v1 import transaction_pb2 as pb
 from grpc import StatusCode
+
+from fraudgate.v1 import transaction_pb2 as pb
 
 CARD_NUMBER = "4111111111111111"
 """A published test number: no answer, log line or file may ever hold it."""
@@ -40,6 +41,10 @@ def _subject(transaction: pb.Transaction, **fields: object) -> pb.Subject:
 
 def _link(transaction: pb.Transaction, relation: pb.Relation, **fields: object) -> None:
     transaction.link.CopyFrom(pb.Link(relation=relation, subject=_subject(transaction, **fields)))
+
+
+def _retry(**fields: object) -> Callable[[pb.Transaction], None]:
+    return lambda transaction: _link(transaction, pb.RELATION_RETRIES, **fields)
 
 
 def _event(transaction: pb.Transaction, name: str) -> None:
@@ -72,8 +77,8 @@ def _twice(first: Callable[[pb.Transaction], object]) -> Callable[[pb.Transactio
     return lambda transaction: (first(transaction), first(transaction))
 
 
-# The good transaction has the entities customer and terminal; its plan also declares the entity device, the number `age` and
-# the texts `note` and `memo`.
+# The good transaction has the entities customer and terminal; its plan also declares the entity device, the number `age`
+# and the texts `note` and `memo`.
 BAD_TRANSACTIONS = [
     Bad("no id", _clear("id"), "id"),
     Bad("id too long", _set(id="x" * 129), "id"),
@@ -107,9 +112,9 @@ BAD_TRANSACTIONS = [
     Bad("link with an unknown relation", lambda t: _link(t, 99), "link.relation"),  # type: ignore[arg-type]
     Bad("purchase that clears", lambda t: _link(t, pb.RELATION_CLEARS), "link.relation"),
     Bad("link without a subject", lambda t: t.link.MergeFrom(pb.Link(relation=pb.RELATION_RETRIES)), "link.subject"),
-    Bad("subject without an id", lambda t: _link(t, pb.RELATION_RETRIES, transaction_id=""), "link.subject.transaction_id"),
-    Bad("subject without a time", lambda t: _link(t, pb.RELATION_RETRIES, event_time_us=0), "link.subject.event_time_us"),
-    Bad("subject without a kind", lambda t: _link(t, pb.RELATION_RETRIES, kind=0), "link.subject.kind"),
+    Bad("subject without an id", _retry(transaction_id=""), "link.subject.transaction_id"),
+    Bad("subject without a time", _retry(event_time_us=0), "link.subject.event_time_us"),
+    Bad("subject without a kind", _retry(kind=0), "link.subject.kind"),
     Bad("undeclared entity", _key(CARD_NUMBER, "1"), "entities[2].name"),
     Bad("entity twice", _key("customer", "1"), "entities[2].name"),
     Bad("empty key", _key("device", ""), "entities[2].value"),

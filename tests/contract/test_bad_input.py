@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from fraudgate.v1 import decision_pb2, feedback_pb2, scoring_pb2, status_pb2, transaction_pb2
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 
+from fraudgate.v1 import decision_pb2, feedback_pb2, scoring_pb2, status_pb2, transaction_pb2
 from tests.contract.bad_input import BAD_BYTES, BAD_TRANSACTIONS, CARD_NUMBER, Bad, BadBytes
 from tests.scorer import Scorer, running_scorer
 
@@ -64,6 +64,16 @@ def refusal(scorer: Scorer, method: str, request: bytes, identity: str = "all") 
     return error.code(), status
 
 
+def stream(scorer: Scorer, requests: list[scoring_pb2.ScoreStreamRequest]) -> list[scoring_pb2.ScoreStreamResponse]:
+    """What one stream answers."""
+    call = scorer.channel().stream_stream(
+        SCORE_STREAM,
+        request_serializer=scoring_pb2.ScoreStreamRequest.SerializeToString,
+        response_deserializer=scoring_pb2.ScoreStreamResponse.FromString,
+    )
+    return list(call(iter(requests), timeout=20))
+
+
 def violation(status: status_pb2.Status) -> str:
     """The field that a BadRequest names."""
     (detail,) = status.details
@@ -107,11 +117,8 @@ def test_a_bad_item_of_a_batch_is_refused_alone(scorer: Scorer) -> None:
 
 def test_a_bad_item_of_a_stream_is_refused_alone_and_in_its_place(scorer: Scorer) -> None:
     items = [good(200), *(bad(case) for case in BAD_TRANSACTIONS), good(201)]
-    requests = [
-        scoring_pb2.ScoreStreamRequest(ordinal=7 * i, transaction=item).SerializeToString() for i, item in enumerate(items)
-    ]
-    call = scorer.channel().stream_stream(SCORE_STREAM, response_deserializer=scoring_pb2.ScoreStreamResponse.FromString)
-    responses = list(call(iter(requests), timeout=20))
+    requests = [scoring_pb2.ScoreStreamRequest(ordinal=7 * i, transaction=item) for i, item in enumerate(items)]
+    responses = stream(scorer, requests)
     assert [response.ordinal for response in responses] == [7 * i for i in range(len(items))]
     for case, response in zip(BAD_TRANSACTIONS, responses[1:-1], strict=True):
         assert response.status.code == case.code.value[0]
@@ -120,8 +127,7 @@ def test_a_bad_item_of_a_stream_is_refused_alone_and_in_its_place(scorer: Scorer
 
 
 def test_a_stream_item_without_a_transaction_is_refused(scorer: Scorer) -> None:
-    call = scorer.channel().stream_stream(SCORE_STREAM, response_deserializer=scoring_pb2.ScoreStreamResponse.FromString)
-    (response,) = call(iter([scoring_pb2.ScoreStreamRequest(ordinal=3).SerializeToString()]), timeout=10)
+    (response,) = stream(scorer, [scoring_pb2.ScoreStreamRequest(ordinal=3)])
     assert (response.ordinal, violation(response.status)) == (3, "transaction")
 
 
@@ -187,8 +193,11 @@ def test_a_program_without_a_model_is_unavailable_for_scores_and_takes_folds(sco
     assert decision.receipt.sequence > 0
 
 
-@pytest.mark.parametrize("written", [CARD_NUMBER, "4111 1111 1111 1111", "pan:4111-1111-1111-1111;", "４１１１１１１１１１１１１１１１"])
-def test_a_card_number_in_a_text_is_dropped_and_flagged_and_the_transaction_is_scored(scorer: Scorer, written: str) -> None:
+WRITTEN = [CARD_NUMBER, "4111 1111 1111 1111", "pan:4111-1111-1111-1111;", "４１１１１１１１１１１１１１１１"]
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_card_number_in_a_text_is_dropped_and_flagged_and_the_rest_is_scored(scorer: Scorer, written: str) -> None:
     transaction = good(800)
     transaction.id = f"text {len(written)} {hash(written)}"
     transaction.attributes.add(name="note", text=written)
@@ -221,7 +230,11 @@ BAD_LABELS = [
     ("no subject", lambda label: label.ClearField("subject"), "subject"),
     ("subject without an id", lambda label: label.subject.ClearField("transaction_id"), "subject.transaction_id"),
     ("subject without a kind", lambda label: label.subject.ClearField("kind"), "subject.kind"),
-    ("undeclared entity", lambda label: label.subject.entities.add(name=CARD_NUMBER, value="1"), "subject.entities[2].name"),
+    (
+        "undeclared entity",
+        lambda label: label.subject.entities.add(name=CARD_NUMBER, value="1"),
+        "subject.entities[2].name",
+    ),
     ("no class", lambda label: label.ClearField("class"), "class"),
     ("no source", lambda label: label.ClearField("source"), "source"),
     ("unknown status", lambda label: setattr(label, "status", 9), "status"),
@@ -241,7 +254,11 @@ def test_a_bad_label_is_refused_by_the_name_of_its_field(scorer: Scorer, name: s
 BAD_OUTCOMES = [
     ("no fate", lambda outcome: outcome.ClearField("fate"), "fate"),
     ("no decider", lambda outcome: outcome.ClearField("decider"), "decider"),
-    ("partial without an amount", lambda outcome: setattr(outcome, "fate", feedback_pb2.FATE_PARTIALLY_APPROVED), "amount_minor"),
+    (
+        "partial without an amount",
+        lambda outcome: setattr(outcome, "fate", feedback_pb2.FATE_PARTIALLY_APPROVED),
+        "amount_minor",
+    ),
     ("amount of a full approval", lambda outcome: setattr(outcome, "amount_minor", 1), "amount_minor"),
     ("currency alone", lambda outcome: setattr(outcome, "currency", "EUR"), "currency"),
     ("reason over its cap", lambda outcome: setattr(outcome, "reason", "x" * 65), "reason"),
@@ -278,5 +295,5 @@ def test_after_the_whole_table_a_good_transaction_gets_the_assessment_it_would_h
         reused.amount_minor = 1
         refusal(disturbed, SCORE, reused.SerializeToString())
         found = disturbed.score(second)
-    assert found.assessment.SerializeToString(deterministic=True) == expected.assessment.SerializeToString(deterministic=True)
+    assert found.assessment == expected.assessment
     assert found.receipt.sequence == expected.receipt.sequence == 2

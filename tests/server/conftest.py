@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from fraudgate.v1 import transaction_pb2
 
+from fraudgate.v1 import transaction_pb2
 from tests.scorer import Scorer, running_scorer
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from fraudgate.v1 import scoring_pb2, transaction_pb2
 
+from fraudgate.v1 import scoring_pb2, transaction_pb2
 from tests.scorer import running_scorer
 
 New = Callable[[], transaction_pb2.Transaction]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 from fraudgate.v1 import scoring_pb2, transaction_pb2
-
 from tests.scorer import Scorer
 
 New = Callable[[], transaction_pb2.Transaction]

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from fraudgate.v1 import transaction_pb2
 
+from fraudgate.v1 import transaction_pb2
 from service import certificates
 from tests.scorer import Scorer, running_scorer
 from tests.server import sockets

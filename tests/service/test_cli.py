@@ -11,8 +11,8 @@ import grpc
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from fraudgate.v1 import status_pb2, transaction_pb2
 
+from fraudgate.v1 import status_pb2, transaction_pb2
 from service import certificates
 from service.cli import main
 from tests.client.scorer import Scripted, serve, status
