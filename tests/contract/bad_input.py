@@ -1,6 +1,7 @@
 """The table of bad inputs: what is sent, and the refusal that a caller gets.
 
-Each row is sent by a real client to a real server. A row changes a good transaction; `field` is the path that the refusal must name, `reason` the ErrorInfo.
+Each row is sent by a real client to a real server. A row changes a good transaction; `field` is the path that the refusal
+must name.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ def _twice(first: Callable[[pb.Transaction], object]) -> Callable[[pb.Transactio
     return lambda transaction: (first(transaction), first(transaction))
 
 
-# The good transaction has the entities customer and terminal; its plan also declares the entity device, the number `age`
-# and the texts `note` and `memo`.
+# The good transaction has the entities customer and terminal; its plan also declares the entity device, the number
+# `age` and the texts `note` and `memo`.
 BAD_TRANSACTIONS = [
     Bad("no id", _clear("id"), "id"),
     Bad("id too long", _set(id="x" * 129), "id"),

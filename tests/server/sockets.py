@@ -33,7 +33,7 @@ def connected(port: int, made: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
 
 
 def is_served(port: int, made: ssl.SSLContext) -> bool:
-    """Whether the server speaks HTTP/2 with this client. A TLS 1.3 server refuses a client after the client's handshake."""
+    """Whether the server speaks HTTP/2 with this client. In TLS 1.3 it refuses one after the client's handshake."""
     try:
         with connected(port, made) as connection:
             connection.sendall(PREFACE + EMPTY_SETTINGS)
