@@ -1,0 +1,103 @@
+"""Runs the engine's server from a configuration until it is told to stop.
+
+Python makes the server, warms it and waits; on a transaction's way there is none.
+"""
+
+import json
+import signal
+import threading
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Final
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import structlog
+from fraudgate import microseconds
+
+import engine
+from service.config import Config, Program
+
+# Of a bundle; models.manifest knows them too, but brings what only training needs.
+MANIFEST: Final = "manifest.json"
+MODEL: Final = "model.onnx"
+
+_log = structlog.get_logger()
+
+
+def serve(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight. Raises what the engine refuses at the start."""
+    stop = threading.Event()
+
+    def told(number: int, _: FrameType | None) -> None:
+        _log.info("stopping", signal=signal.Signals(number).name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
+    server = prepared(config)
+    if stop.is_set():
+        return
+    port = server.start()
+    _log.info("listening", host=config.server.listen.rpartition(":")[0], port=port, programs=sorted(config.program))
+    while not stop.wait(timeout=0.5):
+        if server.wait(0.0):
+            raise RuntimeError("the engine stopped by itself")
+    counted = server.stats()
+    server.drain(config.server.drain_s)
+    _log.info("stopped", **counted)
+
+
+def prepared(config: Config) -> "engine.Server":
+    """The server with its programs, warmed, not yet listening."""
+    server = engine.Server(
+        engine_config(config),
+        bytes.fromhex(config.keys.hash_key.read_text().strip()),
+        config.server.certificate.read_bytes(),
+        config.server.key.read_bytes(),
+        config.server.client_ca.read_bytes(),
+    )
+    for name, program in config.program.items():
+        model = None
+        if program.model is not None:
+            model = (program.model / MANIFEST).read_bytes(), (program.model / MODEL).read_bytes()
+        server.add_program(name, program.plan.read_bytes(), policy(program), model, complete_since_us(program))
+        if program.history is not None:
+            labels = None if program.labels is None else pq.read_table(program.labels)
+            rows = server.warm(name, pq.read_table(program.history), labels)
+            _log.info("warmed", program=name, transactions=rows, labels=0 if labels is None else labels.num_rows)
+    return server
+
+
+def engine_config(config: Config) -> bytes:
+    """The configuration in the engine's own form."""
+    server = config.server.model_dump(exclude={"certificate", "key", "client_ca", "ahead_s", "drain_s"})
+    ahead_s = config.server.ahead_s
+    return _canonical(
+        server
+        | {
+            "ahead_us": None if ahead_s is None else round(ahead_s * 1_000_000),
+            "onnxruntime": str(engine.onnxruntime_library()),
+            "identities": [identity.model_dump() for identity in config.identity],
+        }
+    )
+
+
+def policy(program: Program) -> bytes:
+    """The program's policy in the engine's own form: canonical, for its digest names it."""
+    thresholds = program.model_dump(include={"mode", "challenge", "hold", "decline", "card_number_in_key"})
+    return _canonical({"format": 1, **thresholds})
+
+
+def complete_since_us(program: Program) -> int:
+    """The last moment of which the state does not know everything: before the one stated, the history, or the start."""
+    if program.complete_since is not None:
+        return microseconds(program.complete_since) - 1
+    if program.history is not None:
+        begins: int = pc.min(pq.read_table(program.history, columns=["event_time_us"])["event_time_us"]).as_py()
+        return begins - 1
+    return microseconds(datetime.now(UTC))
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
