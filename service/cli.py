@@ -157,3 +157,70 @@ def _of_flags(*, id_: str | None, numbers: dict[str, str], texts: dict[str, str]
     except ValueError:
         raise click.UsageError("--number takes a number: basket_items=3") from None
     return scoring.of_flags(id=id_ or "", attributes=attributes | texts, **flags)
+
+
+@main.command()
+@click.argument("data", type=EXISTING)
+@click.option("--labels", type=EXISTING, help="A table of labels. [default: DATA's column fraud, --delay-days later]")
+@click.option("--plan", default="handbook", help="handbook, module:attribute, or a compiled plan (.json).")
+@click.option("--out", type=PATH, required=True, help="A new folder: plan.json and model/.")
+@click.option("--name", default="fraudgate", help="The model's name.")
+@click.option(
+    "--now", callback=_time, help="What is known then is learnt from. [default: the midnight after DATA's end]"
+)
+@click.option("--training-days", type=click.IntRange(1), default=7)
+@click.option("--held-out-days", type=click.IntRange(1), default=7, help="Before those: calibrate the probability.")
+@click.option("--delay-days", type=click.IntRange(1), default=7, help="How long a label takes to be known.")
+def train(
+    data: Path,
+    labels: Path | None,
+    plan: str,
+    out: Path,
+    name: str,
+    now: datetime | None,
+    training_days: int,
+    held_out_days: int,
+    delay_days: int,
+) -> None:
+    """Fold the transactions in DATA (Parquet), learn from them, and write a bundle that can be served."""
+    from models.spec import ModelSpec
+    from service import tables, training
+
+    chosen = training.plan(plan)
+    read = tables.read(data, labels, delay_days)
+    moment = training.now_us(read, now)
+    known = read.before(moment)
+    periods = training.Periods(training_days, held_out_days, delay_days)
+    bundle = training.trained(chosen, training.fold(chosen, known), known, moment, periods, ModelSpec(name=name))
+    digest = training.write(bundle, chosen, out)
+    click.echo(f"{out}: model {digest}, plan {chosen.digest}")
+    for metric, value in sorted(bundle.manifest.metrics.items()):
+        click.echo(f"  {metric:<28} {value:.4f}")
+
+
+@main.command()
+@click.option("--config", type=EXISTING, envvar="FRAUDGATE_CONFIG", default=Path("fraudgate.toml"))
+@click.option("--check", is_flag=True, help="Read and warm everything, then stop without listening.")
+def serve(config: Path, check: bool) -> None:
+    """Serve until SIGTERM or SIGINT; what is in flight then is finished."""
+    import os
+
+    from service import config_file, serving
+
+    read = config_file.read(config, os.environ)
+    if check:
+        serving.prepared(read)
+    else:
+        serving.serve(read)
+
+
+@main.command()
+@click.option("--folder", type=PATH, default=Path("build/demo"), help="Where everything that it makes stays.")
+@click.option("--data", type=PATH, envvar="FRAUDGATE_DATA", default=Path("../shared/data"), help="The Handbook's data.")
+def demo(folder: Path, data: Path) -> None:
+    """Certificates, a model, a server, and a week of transactions through the wire; then how well and how fast."""
+    from rich.console import Console
+
+    from service import demo as played
+
+    played.play(played.at_hand(data), folder, Console())

@@ -1,0 +1,176 @@
+"""The whole road in one command: certificates, a model, a server of its own process, and a week through the wire.
+
+Everything that it makes stays in one folder, so that what it shows can be tried by hand.
+"""
+
+import hashlib
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import fraudgate
+import lightgbm
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import engine
+import models
+from features import CompiledPlan
+from models.evaluate import detection
+from models.manifest import Bundle, digest_at
+from models.prequential import Fold
+from models.spec import ModelSpec
+from models.teacher import log_odds
+from models.training_set import Rows, TrainingSet
+from service import certificates, demo_report, demo_server, demo_week, simulate, tables, training
+from service.demo_server import CLIENT, CURRENCY, PROGRAM
+from service.scoring import Connection
+from service.tables import Tables
+
+HANDBOOK: Final = "handbook_raw_dev.parquet"
+
+
+class Story(NamedTuple):
+    """What is played: whose transactions, and which days are learnt from and scored."""
+
+    name: str
+    identity: str
+    """Changes when the transactions do."""
+    tables: Tables
+    fold: Fold
+
+
+def at_hand(data: Path) -> Story:
+    """The Handbook's transactions where `data` holds them, else a simulated world."""
+    return _handbook(data / HANDBOOK) if (data / HANDBOOK).is_file() else simulated(simulate.Scale(days=75))
+
+
+def play(story: Story, folder: Path, console: Console) -> None:
+    """Play it, into `folder`."""
+    began = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    _step(console, began, f"{story.tables.transactions.num_rows:,} transactions of {story.name}")
+    plan = training.plan("handbook")
+    rows = training.fold(plan, story.tables)
+    _step(console, began, f"folded into {len(plan.features)} features each")
+    bundle, place = _model(folder, story, plan, rows)
+    _step(console, began, f"model {bundle.digest[:12]}: {place}")
+    made = certificates.make(folder / "certificates", clients=[CLIENT])
+    config, target = demo_server.configure(folder, story.tables.before(story.fold.assessed_from_us), place)
+    with demo_server.running(config, folder / "server.log", Connection.of_folder(target, made, CLIENT)) as client:
+        _step(
+            console, began, f"a scorer listens on {target}, warmed with all before the week; log: {folder}/server.log"
+        )
+        week, of_week = _week(story)
+        with _progress(console, week.transactions.num_rows) as progress:
+            answers = demo_week.score(client, week, PROGRAM, CURRENCY, training.entities(plan), progress)
+    _step(console, began, "the scorer has drained and stopped")
+    result = _result(story, plan, rows, of_week, bundle, answers)
+    student = lightgbm.Booster(model_str=bundle.student.decode())
+    demo_report.show(console, result, week, rows[of_week], plan.features, "customer", student)
+    _next(console, config, made, target, week)
+
+
+def _handbook(path: Path) -> Story:
+    """Chapter 3's protocol: a week to learn from, a week until its labels are known, a week to score."""
+    fold = Fold(fraudgate.microseconds(datetime(2018, 7, 25, tzinfo=UTC)))
+    with path.open("rb") as file:
+        identity = hashlib.file_digest(file, "sha256").hexdigest()
+    known = tables.read(path, None, fold.delay_days)
+    return Story("the Fraud Detection Handbook", identity, known.before(fold.assessed_to_us), fold)
+
+
+def simulated(scale: simulate.Scale) -> Story:
+    """A world of our own: its last week is scored. Of fewer than 66 days the longest windows are not whole."""
+    began = datetime.combine(scale.start, datetime.min.time(), UTC)
+    fold = Fold(fraudgate.microseconds(began) + (scale.days - 21) * tables.DAY_US)
+    return Story("a simulated world", repr(scale), Tables(*simulate.simulate(scale)).before(fold.assessed_to_us), fold)
+
+
+def _model(folder: Path, story: Story, plan: CompiledPlan, rows: Rows) -> tuple[Bundle, Path]:
+    """The model of this story, plan and code: trained once, then found again."""
+    spec, periods = ModelSpec(name=PROGRAM), training.Periods()
+    inputs = hashlib.sha256()
+    code = [path for module in (models, engine) for path in Path(str(module.__file__)).parent.iterdir()]
+    for path in sorted(path for path in code if path.suffix in (".py", ".so")):
+        inputs.update(path.read_bytes())
+    for part in (story.identity, repr(story.fold), plan.digest, repr(spec), repr(periods)):
+        inputs.update(part.encode())
+    place = folder / f"model-{inputs.hexdigest()[:12]}"
+    if not (place / "model").is_dir():
+        bundle = training.trained(plan, rows, story.tables, story.fold.assessed_from_us, periods, spec)
+        training.write(bundle, plan, place)
+    return Bundle.read(place / "model", digest_at(place / "model")), place
+
+
+def _week(story: Story) -> tuple[Tables, slice]:
+    """The days that are scored with the labels that become known in them, and their place among all transactions."""
+    times = story.tables.transactions["event_time_us"].to_numpy()
+    first = int(np.searchsorted(times, story.fold.assessed_from_us))
+    arrivals = story.tables.labels["arrival_us"].to_numpy()
+    known = int(np.searchsorted(arrivals, story.fold.assessed_from_us))
+    return Tables(story.tables.transactions[first:], story.tables.labels[known:]), slice(first, len(times))
+
+
+def _result(
+    story: Story, plan: CompiledPlan, rows: Rows, of_week: slice, bundle: Bundle, answers: demo_week.Answers
+) -> demo_report.Result:
+    truth = story.tables.transactions["fraud"].to_numpy()
+    history = training.training_set(plan, rows, story.tables, truth)
+    assessed = story.fold.is_assessed(history)[of_week]
+    week: TrainingSet = training.training_set(
+        plan, rows[of_week], Tables(story.tables.transactions[of_week.start :], story.tables.labels), truth[of_week]
+    )
+    teacher = log_odds(lightgbm.Booster(model_str=bundle.teacher.decode()), week.rows)
+    folded = bundle.manifest.probability.at(bundle.scorer().log_odds(week.rows).astype(np.float64))
+    return demo_report.Result(
+        answers=answers,
+        student=detection(week.where(assessed), answers.probability[assessed]),
+        teacher=detection(week.where(assessed), teacher[assessed]),
+        as_folded=int((answers.probability == folded).sum()),
+        assessed=int(assessed.sum()),
+    )
+
+
+def _step(console: Console, began: float, told: str) -> None:
+    console.print(f"[dim]{time.monotonic() - began:6.1f} s[/dim]  {told}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; elsewhere a line every tenth."""
+    if console.is_terminal:
+        columns = TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("scoring", total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    told = 0
+
+    def line(done: int) -> None:
+        nonlocal told
+        if done * 10 // total > told:
+            told = done * 10 // total
+            console.print(f"          {done:,} of {total:,} scored")
+
+    yield line
+
+
+def _next(console: Console, config: Path, made: certificates.Folder, target: str, week: Tables) -> None:
+    first = week.transactions.slice(0, 1).to_pylist()[0]
+    at = datetime.fromtimestamp(first["event_time_us"] // 1_000_000 + 60, UTC)
+    command = os.path.relpath(sys.argv[0]) if sys.argv[0].endswith("fraudgate") else "fraudgate"
+    serve = [command, "serve", "--config", str(config)]
+    score = [command, "score", "--target", target, "--certificates", str(made.path), "--program", PROGRAM]
+    score += ["--id", "by-hand-1", "--time", at.strftime("%Y-%m-%dT%H:%M:%SZ"), "--amount", "220.00"]
+    score += ["--entity", f"customer={first['customer']}", "--entity", f"terminal={first['terminal']}"]
+    console.print("\nTry next, in one terminal and in another:")
+    for line in (serve, score):
+        console.print(f"  {shlex.join(line)}", highlight=False, soft_wrap=True, markup=False)
