@@ -1,7 +1,7 @@
 """The table of bad inputs: what is sent, and the refusal that a caller gets.
 
-Each row is sent by a real client to a real server. A row changes a good transaction; `field` is the path that the refusal
-must name.
+Each row is sent by a real client to a real server. A row changes a good transaction; `field` is the path that the
+refusal must name.
 """
 
 from __future__ import annotations
