@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-import fraudgate
 import lightgbm
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+import fraudgate
 from models.evaluate import Detection
 from models.training_set import Rows
 from service.demo_week import IN_FLIGHT, Answers

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import fraudgate
 import pyarrow.parquet as pq
 
+import fraudgate
 from service.scoring import Connection
 from service.tables import Tables
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-import fraudgate
 import numpy as np
 import numpy.typing as npt
 
+import fraudgate
 from service import messages
 from service.tables import DAY_US, Tables
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
+
 from fraudgate import Kind, Label, Subject, Transaction
 from fraudgate.v1 import feedback_pb2
 from fraudgate.v1.transaction_pb2 import EntityKey

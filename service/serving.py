@@ -13,9 +13,9 @@ from typing import Final
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import structlog
-from fraudgate import microseconds
 
 import engine
+from fraudgate import microseconds
 from service.config import Config, Program
 
 # Of a bundle; models.manifest knows them too, but brings what only training needs.

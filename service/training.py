@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from fraudgate import microseconds
 
 from features import CompiledPlan, Plan
 from features.fold import fold as features_of
+from fraudgate import microseconds
 from models.manifest import Bundle
 from models.spec import ModelSpec
 from models.train import Sets, train

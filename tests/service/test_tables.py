@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import fraudgate
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fraudgate.v1 import feedback_pb2, transaction_pb2
 
+import fraudgate
+from fraudgate.v1 import feedback_pb2, transaction_pb2
 from service import messages, tables
 from service.tables import DAY_US, Tables
 
