@@ -63,9 +63,10 @@ def probability_table(log_odds: Scores, fraud: Labels, lowest: float, highest: f
     inside = (knots > lowest) & (knots < highest)
     knots, values = knots[inside], values[inside]
     kept = _evenly(logit(values))
+    probability = np.concatenate([[expit(first)], values[kept], [expit(last)]])
     return _strictly(
         np.concatenate([[lowest], knots[kept], [highest]]),
-        np.concatenate([[expit(first)], values[kept], [expit(last)]]),
+        probability.clip(PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR),
         largest=1.0,
     )
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import lightgbm
 import numpy as np
 
 from models.ensemble import Ensemble, Leaf, LeafNumbers, Tree, read_ensemble
-from models.leaf_grid import dumped_leaves
+from models.forest import Dumped, forest, leaves
 from models.scorer import Scorer
 from models.teacher import log_odds
 from models.training_set import Rows
 
 TOLERANCE = 1e-6
 
-Dumped = dict[str, Any]
+# Rows checked at a time: LightGBM answers in float64, 800 bytes a row for 100 trees.
+PART = 65_536
 
 
 class CertificateError(ValueError):
@@ -55,24 +55,24 @@ def certify(booster: lightgbm.Booster, model: bytes, rows: Rows) -> Certificate:
     Scores must agree within 1e-6, however large they are: `on_leaf_grid` makes float32 sums exact.
     Raises CertificateError at the first difference.
     """
-    forest = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
+    trees = forest(booster)
     ensemble = read_ensemble(model)
-    if len(forest) != len(ensemble.trees):
-        raise CertificateError(f"LightGBM has {len(forest)} trees, ONNX has {len(ensemble.trees)}")
-    for number, (dumped, tree) in enumerate(zip(forest, ensemble.trees, strict=True)):
+    if len(trees) != len(ensemble.trees):
+        raise CertificateError(f"LightGBM has {len(trees)} trees, ONNX has {len(ensemble.trees)}")
+    for number, (dumped, tree) in enumerate(zip(trees, ensemble.trees, strict=True)):
         _same_shape(dumped, tree, f"tree {number}")
 
-    oracle = _Oracle(booster, forest, ensemble, Scorer(model))
+    oracle = _Oracle(booster, trees, ensemble, Scorer(model))
     reached, difference = oracle.agree(rows, "row")
-    edges, splits_reached = _edge_rows(forest, rows, reached)
+    edges, splits_reached = _edge_rows(trees, rows, reached)
     edge_difference = 0.0
     if len(edges):
         _, edge_difference = oracle.agree(edges, "edge row")
     return Certificate(
         rows=len(rows),
         edge_rows=len(edges),
-        trees=len(forest),
-        splits=sum(len(list(dumped_leaves(dumped))) - 1 for dumped in forest),
+        trees=len(trees),
+        splits=sum(len(list(leaves(dumped))) - 1 for dumped in trees),
         splits_reached=splits_reached,
         max_difference=max(difference, edge_difference),
     )
@@ -81,30 +81,34 @@ def certify(booster: lightgbm.Booster, model: bytes, rows: Rows) -> Certificate:
 @dataclass(frozen=True)
 class _Oracle:
     booster: lightgbm.Booster
-    forest: list[Dumped]
+    trees: list[Dumped]
     ensemble: Ensemble
     scorer: Scorer
 
     def agree(self, rows: Rows, kind: str) -> tuple[LeafNumbers, float]:
-        """The rows' leaves, [n, trees], numbered from the left, and the largest difference of scores."""
-        expected = np.asarray(self.booster.predict(rows, pred_leaf=True)).reshape(len(rows), -1).astype(np.intp)
-        for tree, dumped in enumerate(self.forest):
+        """The rows' leaves, int32 [n, trees], numbered from the left, and the largest difference of scores."""
+        parts = [self._agree(rows[first : first + PART], kind, first) for first in range(0, len(rows), PART)]
+        return np.concatenate([reached for reached, _ in parts]), max(difference for _, difference in parts)
+
+    def _agree(self, rows: Rows, kind: str, first: int) -> tuple[LeafNumbers, float]:
+        expected = np.asarray(self.booster.predict(rows, pred_leaf=True)).reshape(len(rows), -1).astype(np.int32)
+        for tree, dumped in enumerate(self.trees):
             expected[:, tree] = _from_left(dumped)[expected[:, tree]]
         walked = self.ensemble.walk(rows)
         if not np.array_equal(walked, expected):
             row, tree = (int(i) for i in np.argwhere(walked != expected)[0])
-            parted = _parting(self.forest[tree], int(expected[row, tree]), int(walked[row, tree]))
+            parted = _parting(self.trees[tree], int(expected[row, tree]), int(walked[row, tree]))
             raise CertificateError(
-                f"{kind} {row}, tree {tree}: LightGBM reaches leaf {expected[row, tree]} from the left, ONNX leaf "
-                f"{walked[row, tree]}; they part at feature {parted['split_feature']}, threshold "
-                f"{parted['threshold']!r}, where the row has {rows[row, parted['split_feature']]!r}"
+                f"{kind} {first + row}, tree {tree}: LightGBM reaches leaf {expected[row, tree]} from the left, "
+                f"ONNX leaf {walked[row, tree]}; they part at feature {parted['split_feature']}, threshold "
+                f"{parted['threshold']!r}, where the row has {float(rows[row, parted['split_feature']])!r}"
             )
         difference = np.abs(self.scorer.log_odds(rows).astype(np.float64) - log_odds(self.booster, rows))
         worst = int(np.argmax(difference))
         if not difference[worst] <= TOLERANCE:  # so written, a NaN fails too
             raise CertificateError(
-                f"{kind} {worst}: same leaves in all trees, but scores differ by {difference[worst]:.3g} log-odds "
-                f"where {TOLERANCE} is allowed; put the booster on the leaf grid before export"
+                f"{kind} {first + worst}: same leaves in all trees, but scores differ by {difference[worst]:.3g} "
+                f"log-odds where {TOLERANCE} is allowed; put the booster on the leaf grid before export"
             )
         return expected, float(difference[worst])
 
@@ -124,13 +128,13 @@ def _same_shape(dumped: Dumped, tree: Tree, where: str) -> None:
 
 def _from_left(dumped: Dumped) -> LeafNumbers:
     """LightGBM's leaf index to the leaf's number from the left."""
-    indices = [index for index, _ in dumped_leaves(dumped)]
-    return np.argsort(indices)
+    indices = [index for index, _ in leaves(dumped)]
+    return np.argsort(indices).astype(np.int32)
 
 
 def _parting(dumped: Dumped, one: int, other: int) -> Dumped:
     """The split under which two leaves (numbers from the left) lie on different sides."""
-    left = len(list(dumped_leaves(dumped["left_child"])))
+    left = len(list(leaves(dumped["left_child"])))
     if (one < left) != (other < left):
         return dumped
     if one < left:
@@ -138,16 +142,16 @@ def _parting(dumped: Dumped, one: int, other: int) -> Dumped:
     return _parting(dumped["right_child"], one - left, other - left)
 
 
-def _edge_rows(forest: list[Dumped], rows: Rows, reached: LeafNumbers) -> tuple[Rows, int]:
+def _edge_rows(trees: list[Dumped], rows: Rows, reached: LeafNumbers) -> tuple[Rows, int]:
     """Copies of rows that reach a split, moved onto its edge. A copy still reaches the split: its threshold lies
     between those of the same feature above it."""
     bases: list[int] = []
     features: list[int] = []
     values: list[np.float32] = []
     splits_reached = 0
-    for tree, dumped in enumerate(forest):
+    for tree, dumped in enumerate(trees):
         occupied, first_row = np.unique(reached[:, tree], return_index=True)
-        for split, from_leaf, to_leaf in _splits(dumped, 0):
+        for split, from_leaf, to_leaf in _splits_over_leaves(dumped, 0):
             i = np.searchsorted(occupied, from_leaf)
             if i == len(occupied) or occupied[i] >= to_leaf:
                 continue
@@ -161,14 +165,16 @@ def _edge_rows(forest: list[Dumped], rows: Rows, reached: LeafNumbers) -> tuple[
     return edges, splits_reached
 
 
-def _splits(dumped: Dumped, from_leaf: int) -> Iterator[tuple[Dumped, int, int]]:
+def _splits_over_leaves(dumped: Dumped, from_leaf: int) -> Iterator[tuple[Dumped, int, int]]:
     """Each split with the leaves under it, [from, to) numbered from the left."""
     if "leaf_value" in dumped:
         return
-    left = from_leaf + len(list(dumped_leaves(dumped["left_child"])))
-    to_leaf = left + len(list(dumped_leaves(dumped["right_child"])))
+    left = from_leaf + len(list(leaves(dumped["left_child"])))
+    to_leaf = left + len(list(leaves(dumped["right_child"])))
     yield dumped, from_leaf, to_leaf
-    yield from chain(_splits(dumped["left_child"], from_leaf), _splits(dumped["right_child"], left))
+    yield from chain(
+        _splits_over_leaves(dumped["left_child"], from_leaf), _splits_over_leaves(dumped["right_child"], left)
+    )
 
 
 def _edge_values(threshold: float) -> list[np.float32]:

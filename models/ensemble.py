@@ -15,7 +15,7 @@ from onnx import helper
 
 from models.training_set import Rows
 
-LeafNumbers = npt.NDArray[np.intp]
+LeafNumbers = npt.NDArray[np.int32]
 
 
 class EnsembleError(ValueError):
@@ -56,10 +56,10 @@ class Ensemble:
     def walk(self, rows: Rows) -> LeafNumbers:
         """The leaf of each row in each tree, [n, trees]; a tree's leaves are numbered from the left, from 0."""
         columns = np.ascontiguousarray(rows.T)
-        numbers = np.empty((len(self.trees), len(rows)), dtype=np.intp)
+        numbers = np.empty((len(self.trees), len(rows)), dtype=np.int32)
         for tree, root in enumerate(self.trees):
             next_number = 0
-            stack: list[tuple[Tree, LeafNumbers]] = [(root, np.arange(len(rows)))]
+            stack: list[tuple[Tree, npt.NDArray[np.intp]]] = [(root, np.arange(len(rows)))]
             while stack:
                 node, here = stack.pop()
                 if isinstance(node, Leaf):

@@ -16,6 +16,8 @@ from onnx import TensorProto, helper
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
+from models.forest import Dumped, forest
+
 INPUT = "features"
 OUTPUT = "log_odds"
 ML_OPSET = 3
@@ -23,7 +25,7 @@ OPSET = 15
 IR_VERSION = 8
 
 # LightGBM reads |x| <= kZeroThreshold (meta.h) as zero before it compares.
-ZERO_BAND = np.float32(1e-35)
+ZERO_BAND = float(np.float32(1e-35))
 
 
 class UnsupportedBooster(ValueError):
@@ -45,7 +47,7 @@ def export(booster: lightgbm.Booster) -> bytes:
         plain, name=OUTPUT, initial_types=[(INPUT, FloatTensorType([None, columns]))], target_opset=OPSET
     )
     attributes = _attributes(converted)
-    _repair_splits(attributes, plain.dump_model()["tree_info"])
+    _repair_splits(attributes, forest(plain))
 
     node = helper.make_node(
         "TreeEnsembleRegressor", [INPUT], [OUTPUT], name=OUTPUT, domain="ai.onnx.ml", **dict(sorted(attributes.items()))
@@ -73,15 +75,17 @@ def float32_threshold(threshold: float) -> np.float32:
     0: a threshold inside the band has the whole band on one side.
     """
     if 0.0 <= threshold < ZERO_BAND:
-        return ZERO_BAND
+        return np.float32(ZERO_BAND)
     if -ZERO_BAND <= threshold < 0.0:
-        return np.float32(np.nextafter(-ZERO_BAND, np.float32(-np.inf)))
+        return np.float32(np.nextafter(np.float32(-ZERO_BAND), np.float32(-np.inf)))
     with np.errstate(over="ignore"):
         nearest = np.float32(threshold)
-    return nearest if float(nearest) <= threshold else np.float32(np.nextafter(nearest, np.float32(-np.inf)))
+    if float(nearest) > threshold:
+        nearest = np.nextafter(nearest, np.float32(-np.inf))
+    return np.float32(nearest)
 
 
-def missing_goes_left(split: dict[str, Any]) -> bool:
+def missing_goes_left(split: Dumped) -> bool:
     """Where LightGBM sends NaN: by the split's default where it learnt one, else as the value 0."""
     return bool(split["default_left"]) if split["missing_type"] == "NaN" else split["threshold"] >= 0.0
 
@@ -113,13 +117,13 @@ def _attributes(converted: onnx.ModelProto) -> dict[str, Any]:
     return {each.name: helper.get_attribute_value(each) for each in nodes[0].attribute}
 
 
-def _repair_splits(attributes: dict[str, Any], forest: list[dict[str, Any]]) -> None:
+def _repair_splits(attributes: dict[str, Any], trees: list[Dumped]) -> None:
     """Walk the converter's trees beside LightGBM's dump, and set each split's threshold and way of NaN."""
     at = {key: i for i, key in enumerate(zip(attributes["nodes_treeids"], attributes["nodes_nodeids"], strict=True))}
     values = [0.0] * len(at)
     tracks_true = [0] * len(at)
-    for tree, dumped in enumerate(forest):
-        stack = [(0, dumped["tree_structure"])]
+    for tree, dumped in enumerate(trees):
+        stack = [(0, dumped)]
         while stack:
             node, split = stack.pop()
             if "leaf_value" in split:

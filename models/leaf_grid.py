@@ -7,10 +7,10 @@ neither the order of the trees nor the size of a batch can show in a score.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
 
 import lightgbm
+
+from models.forest import forest, leaves
 
 FLOAT32_SIGNIFICANT_BITS = 24
 
@@ -22,22 +22,13 @@ def on_leaf_grid(booster: lightgbm.Booster) -> lightgbm.Booster:
     half a step: with S = 16 by 2e-6 log-odds, far below what a tree can learn.
     """
     settled = lightgbm.Booster(model_str=booster.model_to_string())
-    forest = [list(dumped_leaves(tree["tree_structure"])) for tree in settled.dump_model()["tree_info"]]
-    largest_sum = sum(max(abs(value) for _, value in leaves) for leaves in forest)
+    trees = [list(leaves(tree)) for tree in forest(settled)]
+    largest_sum = sum(max(abs(value) for _, value in tree) for tree in trees)
     if largest_sum == 0.0:
         return settled
     # One bit to spare: rounding may lift the largest sum a little above the power of two that bounds it.
     step = 2.0 ** (math.ceil(math.log2(largest_sum)) - FLOAT32_SIGNIFICANT_BITS + 1)
-    for tree, leaves in enumerate(forest):
-        for leaf, value in leaves:
-            settled.set_leaf_output(tree, leaf, round(value / step) * step)
+    for number, tree in enumerate(trees):
+        for leaf, value in tree:
+            settled.set_leaf_output(number, leaf, round(value / step) * step)
     return settled
-
-
-def dumped_leaves(tree: dict[str, Any]) -> Iterator[tuple[int, float]]:
-    """(leaf index, leaf value) of one dumped tree, leftmost leaf first."""
-    if "leaf_value" in tree:
-        yield tree.get("leaf_index", 0), tree["leaf_value"]
-    else:
-        yield from dumped_leaves(tree["left_child"])
-        yield from dumped_leaves(tree["right_child"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,4 +92,4 @@ def select(
 
 def _within_one_error(best: Trial, other: Trial) -> bool:
     behind = [b.average_precision - o.average_precision for b, o in zip(best.folds, other.folds, strict=True)]
-    return float(np.mean(behind)) <= float(np.std(behind, ddof=1)) / math.sqrt(len(behind))
+    return bool(np.mean(behind) <= np.std(behind, ddof=1) / np.sqrt(len(behind)))
