@@ -1,0 +1,34 @@
+"""`python -m benchmarks`: measures, prints tables, and writes build/bench.json. With `--smoke`, only that all works."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import report, serve
+from benchmarks.machine import machine
+
+BUILD = Path(__file__).parents[1] / "build"
+
+
+def main() -> int:
+    """0 when every call got its answer. Figures beyond their target are shown, not failed on: machines differ."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--smoke", action="store_true", help="a few hundred calls each: checks answers, says nothing of speed"
+    )
+    parser.add_argument("--out", type=Path, default=BUILD / "bench.json", help="the file of figures (%(default)s)")
+    chosen = parser.parse_args()
+
+    found = serve.run(BUILD / "bench", serve.SMOKE if chosen.smoke else serve.WHOLE)
+    rows = serve.rows(found)
+    report.write(chosen.out, serve.PREFIX, rows, machine())
+    print(serve.tables(found))
+    if found.first_error:
+        print(f"the first error: {found.first_error}", file=sys.stderr)
+    return int(found.first_error is not None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
