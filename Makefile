@@ -5,6 +5,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 export CARGO_TARGET_DIR := $(CURDIR)/target
+# maturin, as the build back end, is found on the path.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The ONNX Runtime library sends telemetry unless it is told not to before it loads.
 export ORT_DISABLE_TELEMETRY := 1
 
