@@ -5,6 +5,7 @@
 
 mod entity;
 mod extremes;
+mod prefetch;
 mod reading;
 mod ring;
 
@@ -67,7 +68,7 @@ impl History {
         if beyond {
             seen.lateness = Lateness::Beyond;
         }
-        for ((layout, entity), key) in plan.layouts.iter().zip(&mut self.entities).zip(t.entities) {
+        for ((layout, entity), key) in plan.layouts.iter().zip(&mut self.entities).zip(&t.entities) {
             match key.filter(|_| !beyond) {
                 None => features::unknown(layout, row, &mut seen.missing),
                 Some(key) => {
@@ -83,11 +84,21 @@ impl History {
         seen
     }
 
+    /// Tells of transactions that will be seen next, a few dozen at most, so that what they read is in the caches by then:
+    /// each step asks for the memory of all before any of it is needed. Nothing depends on whether this is called.
+    pub fn announce(&mut self, plan: &Plan, coming: &[Transaction]) {
+        for (slot, (layout, entity)) in plan.layouts.iter().zip(&mut self.entities).enumerate() {
+            let keys = || coming.iter().filter_map(|t| t.entities[slot]);
+            keys().for_each(|key| entity.announce(layout, key));
+            keys().for_each(|key| entity.approach(layout, key));
+        }
+    }
+
     /// Folds a transaction in. The caller has made sure that it is not beyond the lateness.
     pub fn fold(&mut self, plan: &Plan, t: &Transaction) {
         self.watermark = self.watermark.max(t.event_time);
-        for ((layout, entity), key) in plan.layouts.iter().zip(&mut self.entities).zip(t.entities) {
-            if let Some(key) = key
+        for ((layout, entity), key) in plan.layouts.iter().zip(&mut self.entities).zip(&t.entities) {
+            if let &Some(key) = key
                 && layout.kinds.contains(t.kind)
             {
                 let evict_through = self.watermark.0.saturating_sub(layout.retention_us);
@@ -98,13 +109,140 @@ impl History {
 
     /// Takes a label in. What was seen before stays as it was.
     pub fn label(&mut self, plan: &Plan, label: &Labelled) {
-        for ((layout, entity), key) in plan.layouts.iter().zip(&mut self.entities).zip(label.entities) {
-            if let Some(key) = key
+        for ((layout, entity), key) in plan.layouts.iter().zip(&mut self.entities).zip(&label.entities) {
+            if let &Some(key) = key
                 && !layout.frauds.is_empty()
             {
                 let evict_through = self.watermark.0.saturating_sub(layout.retention_us);
                 entity.label(layout, key, label, evict_through);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transaction::{AmountMinor, KeyHash, Kind, MAX_ENTITIES, MAX_NUMBERS};
+
+    const LATENESS: i64 = 100;
+
+    fn plan() -> Plan {
+        let window = r#""window_us":50,"delay_us":0,"inclusive":false,"where":{"kinds":["purchase"]}"#;
+        let json = format!(
+            r#"{{"format":1,"name":"p","currency":"EUR","entities":["card","shop","idle"],"numbers":[],"texts":[],
+            "fraud":["third_party_fraud"],"lateness_us":{LATENESS},"features":[{{"name":"amount","op":"amount"}},
+            {{"name":"card","op":"count","entity":0,{window}}},{{"name":"shop","op":"mean","entity":1,{window}}}]}}"#
+        );
+        Plan::parse(json.as_bytes()).unwrap()
+    }
+
+    fn at(time: i64, kind: Kind, keys: [Option<u128>; 3]) -> Transaction {
+        let mut entities = [None; MAX_ENTITIES];
+        for (entity, key) in entities.iter_mut().zip(keys) {
+            *entity = key.map(KeyHash);
+        }
+        let amount = Some(AmountMinor(150));
+        let event_time = EventTime(time);
+        Transaction {
+            event_time,
+            utc_offset_minutes: 0,
+            kind,
+            amount,
+            entities,
+            numbers: [f64::NAN; MAX_NUMBERS],
+        }
+    }
+
+    fn see(history: &mut History, t: &Transaction) -> (Seen, [f64; 3]) {
+        let mut row = [0.0; 3];
+        (history.see(&plan(), t, &mut row), row)
+    }
+
+    fn set(features: &[usize]) -> FeatureSet {
+        let mut set = FeatureSet::default();
+        features.iter().for_each(|&feature| set.insert(feature));
+        set
+    }
+
+    #[test]
+    fn late_means_that_a_history_holds_something_later() {
+        let mut history = History::new(&plan(), EventTime(i64::MIN));
+        history.fold(&plan(), &at(1_000, Kind::Purchase, [Some(1), Some(2), Some(3)]));
+        // Time, kind, keys; what it is.
+        let cases = [
+            (1_000, [Some(1), Some(2), None], Lateness::InOrder),
+            (999, [Some(1), Some(9), None], Lateness::Late),
+            (999, [Some(9), Some(2), None], Lateness::Late),
+            (999, [Some(9), Some(9), None], Lateness::InOrder),
+            // An entity that no feature reads has no history.
+            (999, [None, None, Some(3)], Lateness::InOrder),
+            (1_000 - LATENESS, [Some(9), None, None], Lateness::InOrder),
+            (999 - LATENESS, [Some(9), None, None], Lateness::Beyond),
+        ];
+        for (time, keys, lateness) in cases {
+            let t = at(time, Kind::Purchase, keys);
+            assert_eq!(see(&mut history, &t).0.lateness, lateness, "{time} {keys:?}");
+            assert_eq!(history.is_beyond(&plan(), t.event_time), lateness == Lateness::Beyond);
+        }
+    }
+
+    #[test]
+    fn kinds_that_no_feature_counts_move_the_watermark_and_nothing_else() {
+        let mut history = History::new(&plan(), EventTime(i64::MIN));
+        history.fold(&plan(), &at(1_000, Kind::Refund, [Some(1), Some(2), None]));
+        let (seen, row) = see(&mut history, &at(950, Kind::Purchase, [Some(1), Some(2), None]));
+        assert_eq!((seen.lateness, row[1]), (Lateness::InOrder, 0.0));
+        assert!(history.is_beyond(&plan(), EventTime(899)));
+    }
+
+    #[test]
+    fn what_has_no_value_says_whether_it_is_missing_or_incomplete() {
+        let mut history = History::new(&plan(), EventTime(500));
+        // Time, keys; missing, incomplete.
+        let cases: [(i64, [Option<u128>; 3], &[usize], &[usize]); 5] = [
+            (600, [Some(1), None, None], &[2], &[]),
+            (600, [None, None, None], &[1, 2], &[]),
+            (550, [Some(1), Some(2), None], &[2], &[]),
+            (549, [Some(1), Some(2), None], &[], &[1, 2]),
+            (549, [Some(1), None, None], &[2], &[1]),
+        ];
+        for (time, keys, missing, incomplete) in cases {
+            let (seen, row) = see(&mut history, &at(time, Kind::Purchase, keys));
+            assert_eq!(
+                (seen.missing, seen.incomplete),
+                (set(missing), set(incomplete)),
+                "{time} {keys:?}"
+            );
+            for feature in missing.iter().chain(incomplete) {
+                assert!(row[*feature].is_nan());
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_too_late_has_its_own_fields_only() {
+        let mut history = History::new(&plan(), EventTime(i64::MIN));
+        history.fold(&plan(), &at(1_000, Kind::Purchase, [Some(1), Some(2), None]));
+        let (seen, row) = see(&mut history, &at(10, Kind::Purchase, [Some(1), Some(2), None]));
+        assert_eq!(row[0], 1.5);
+        assert_eq!((seen.missing, seen.incomplete), (set(&[1, 2]), set(&[])));
+    }
+
+    #[test]
+    fn announcing_changes_nothing() {
+        let mut told = History::new(&plan(), EventTime(i64::MIN));
+        let mut untold = told.clone();
+        for place in 0..200 {
+            let key = Some(u128::from(place % 7_u64));
+            let t = at(place as i64, Kind::Purchase, [key, key, None]);
+            told.announce(&plan(), &[t.clone(), at(0, Kind::Purchase, [Some(99), None, None])]);
+            let (seen, row) = see(&mut told, &t);
+            let (seen_untold, row_untold) = see(&mut untold, &t);
+            assert_eq!(seen, seen_untold);
+            assert_eq!(row.map(f64::to_bits), row_untold.map(f64::to_bits));
+            told.fold(&plan(), &t);
+            untold.fold(&plan(), &t);
         }
     }
 }

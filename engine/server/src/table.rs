@@ -13,6 +13,7 @@ use std::fmt;
 
 use arrow_array::RecordBatch;
 use fraudgate_core::{
+    history::History,
     plan::Plan,
     transaction::{EventTime, Labelled, Transaction},
 };
@@ -36,16 +37,16 @@ impl std::error::Error for TableError {}
 
 /// Who takes what a table holds.
 pub trait Fold {
-    /// A transaction that will come after at most [`LOOK_AHEAD`] others: time to fetch what it will need.
-    fn announce(&mut self, transaction: &Transaction);
+    /// The history that transactions are folded into, which is told what will come.
+    fn history(&mut self) -> (&Plan, &mut History);
     /// A transaction.
     fn transaction(&mut self, transaction: &Transaction);
     /// A label.
     fn label(&mut self, label: &Labelled);
 }
 
-/// How many transactions are known before they are taken.
-pub const LOOK_AHEAD: usize = 16;
+/// How many transactions are read, and announced to the history, before they are taken.
+const ANNOUNCED: usize = 16;
 
 /// Walks transactions and labels in their order. `newest` is the newest event time of any transaction walked before and
 /// is carried on. Returns how many transactions there were.
@@ -74,27 +75,27 @@ pub fn walk(
         .iter()
         .flat_map(|table| (0..table.len()).map(move |row| (table, row)));
 
-    let mut ahead: Vec<Transaction> = (0..LOOK_AHEAD).map(|_| rows::blank()).collect();
-    let (mut read, mut taken) = (0, 0);
+    let mut block = vec![rows::blank(); ANNOUNCED];
+    let mut taken = 0;
     loop {
-        while read < taken + LOOK_AHEAD
-            && let Some((table, row)) = coming.next()
-        {
-            let transaction = &mut ahead[read % LOOK_AHEAD];
+        let mut read = 0;
+        for (transaction, (table, row)) in block.iter_mut().zip(&mut coming) {
             table.read(row, keys, transaction);
-            fold.announce(transaction);
             read += 1;
         }
-        if taken == read {
+        if read == 0 {
             break;
         }
-        let transaction = &ahead[taken % LOOK_AHEAD];
-        *newest = transaction.event_time.max(*newest);
-        while let Some((table, row)) = due.next_if(|(table, row)| table.arrival(*row) <= newest.0) {
-            fold.label(&table.read(row, keys));
+        let (plan, history) = fold.history();
+        history.announce(plan, &block[..read]);
+        for transaction in &block[..read] {
+            *newest = transaction.event_time.max(*newest);
+            while let Some((table, row)) = due.next_if(|(table, row)| table.arrival(*row) <= newest.0) {
+                fold.label(&table.read(row, keys));
+            }
+            fold.transaction(transaction);
         }
-        fold.transaction(transaction);
-        taken += 1;
+        taken += read;
     }
     for (table, row) in due {
         fold.label(&table.read(row, keys));

@@ -5,7 +5,7 @@
 
 use hashbrown::HashMap;
 
-use super::{extremes::Blocks, reading::Reading, ring::Ring};
+use super::{extremes::Blocks, prefetch::prefetch, reading::Reading, ring::Ring};
 use crate::{
     keyed::ByKey,
     plan::{Column, EntityLayout, Measure},
@@ -14,6 +14,11 @@ use crate::{
 
 /// A key's number within its entity.
 pub(super) type KeyNumber = u32;
+
+/// How many keys found lately are remembered.
+const RECENT: usize = 64;
+/// Stands for no key among those. No entity has so many.
+const NO_KEY: KeyNumber = KeyNumber::MAX;
 
 /// Event times of the oldest and the newest event that was evicted, of those that one filter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +33,8 @@ pub(super) struct EntityHistory {
     /// Events with an event time through this one may be unknown.
     since: EventTime,
     numbers: HashMap<KeyHash, KeyNumber, ByKey>,
-    /// The key found last, as a fold follows each look.
-    found: Option<(KeyHash, KeyNumber)>,
+    /// Keys found a short while ago, by the low bits of their hash: each is announced, then seen, then folded. A cache.
+    recent: Box<[(KeyHash, KeyNumber); RECENT]>,
     events: Vec<Ring>,
     /// By key number; empty when no feature counts frauds. The first sum is of transaction ids, so that the difference of
     /// neighbours is a fraud's own; then one count a filter.
@@ -49,7 +54,7 @@ impl EntityHistory {
         EntityHistory {
             since,
             numbers: HashMap::default(),
-            found: None,
+            recent: Box::new([(KeyHash(0), NO_KEY); RECENT]),
             events: Vec::new(),
             frauds: Vec::new(),
             evicted: Vec::new(),
@@ -61,14 +66,35 @@ impl EntityHistory {
 
     /// The number of a key that has a history.
     pub fn find(&mut self, key: KeyHash) -> Option<KeyNumber> {
-        if let Some((found, number)) = self.found
-            && found == key
-        {
-            return Some(number);
+        let recent = &mut self.recent[key.0 as usize % RECENT];
+        if *recent != (key, recent.1) || recent.1 == NO_KEY {
+            *recent = (key, *self.numbers.get(&key)?);
         }
-        let number = *self.numbers.get(&key)?;
-        self.found = Some((key, number));
-        Some(number)
+        Some(recent.1)
+    }
+
+    /// Asks for what leads to a key's rows. Changes nothing but caches.
+    pub fn announce(&mut self, layout: &EntityLayout, key: KeyHash) {
+        if let Some(number) = self.find(key) {
+            // A ring may lie across two cache lines.
+            prefetch(&self.events, number as usize);
+            prefetch(&self.events, number as usize + 1);
+            prefetch(&self.hints, number as usize * layout.offsets.len());
+        }
+    }
+
+    /// Asks for the rows at which a key's windows began and ended when it was last read, and for its ends. Changes nothing but caches.
+    pub fn approach(&mut self, layout: &EntityLayout, key: KeyHash) {
+        if let Some(number) = self.find(key) {
+            let ring = &self.events[number as usize];
+            let first = number as usize * layout.offsets.len();
+            for &hint in &self.hints[first..first + layout.offsets.len()] {
+                ring.prefetch(hint as usize);
+            }
+            // A fold looks at the oldest row, and writes behind the newest.
+            ring.prefetch(ring.base());
+            ring.prefetch(ring.last());
+        }
     }
 
     /// Whether a key has an event later than `t`.
@@ -183,7 +209,6 @@ impl EntityHistory {
         }
         let number = self.events.len() as KeyNumber;
         self.numbers.insert(key, number);
-        self.found = Some((key, number));
         self.events.push(Ring::new(layout.measures.len()));
         if !layout.frauds.is_empty() {
             self.frauds.push(Ring::new(1 + layout.frauds.len()));

@@ -4,6 +4,8 @@
 //! buffer whose live part moves toward the end; the row before the first live one is the base that differences start from.
 //! Sums wrap: differences of what is live stay exact (at most 2^16 amounts of at most 10^14).
 
+use super::prefetch::prefetch;
+
 /// A time-ordered list with running sums.
 #[derive(Clone, Debug)]
 pub(super) struct Ring {
@@ -134,21 +136,31 @@ impl Ring {
     pub fn insert(&mut self, time: i64, added: &[i64]) -> Inserted {
         let moved = self.make_room();
         let stride = self.stride as usize;
-        let row = self.position(time, self.last()) + 1;
-        let start = row * stride;
         let end = self.cells.len();
-        self.cells.extend_from_within(end - stride..);
-        self.cells.copy_within(start..end, start + stride);
-        self.last += 1;
-        self.cells[start] = time;
+        self.cells.push(time);
         for (column, &value) in added.iter().enumerate() {
-            self.cells[start + 1 + column] = self.cells[start - stride + 1 + column];
-            for later in (start..self.cells.len()).step_by(stride) {
-                let cell = &mut self.cells[later + 1 + column];
-                *cell = cell.wrapping_add(value);
-            }
+            let before = self.cells[end - stride + 1 + column];
+            self.cells.push(before.wrapping_add(value));
+        }
+        let row = self.position(time, self.last()) + 1;
+        self.last += 1;
+        if row < self.last() {
+            self.sink(row * stride, added);
         }
         Inserted { row, moved }
+    }
+
+    /// Moves the row that stands last to where it belongs, and takes what it added into the sums of those behind it.
+    fn sink(&mut self, start: usize, added: &[i64]) {
+        let stride = self.stride as usize;
+        self.cells[start..].rotate_right(stride);
+        for (column, &value) in added.iter().enumerate() {
+            let column = 1 + column;
+            self.cells[start + column] = self.cells[start - stride + column].wrapping_add(value);
+            for later in (start + stride..self.cells.len()).step_by(stride) {
+                self.cells[later + column] = self.cells[later + column].wrapping_add(value);
+            }
+        }
     }
 
     /// Takes a live row out, and out of the sums of those behind it.
@@ -165,6 +177,13 @@ impl Ring {
         self.cells.copy_within(start + stride.., start);
         self.cells.truncate(self.cells.len() - stride);
         self.last -= 1;
+    }
+
+    /// Asks for a row and those that a search goes on to first.
+    pub fn prefetch(&self, row: usize) {
+        let stride = self.stride as usize;
+        prefetch(&self.cells, row * stride);
+        prefetch(&self.cells, (row + 2) * stride);
     }
 
     /// Whether the oldest live row's event time is at most `through`.

@@ -35,7 +35,9 @@ struct Into<'a> {
 }
 
 impl Fold for Into<'_> {
-    fn announce(&mut self, _transaction: &Transaction) {}
+    fn history(&mut self) -> (&Plan, &mut History) {
+        (self.plan, self.history)
+    }
 
     fn transaction(&mut self, transaction: &Transaction) {
         if !self.history.is_beyond(self.plan, transaction.event_time) {

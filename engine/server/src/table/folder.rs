@@ -31,10 +31,10 @@ pub struct Folder {
     newest: EventTime,
 }
 
-struct Rows<'a, T> {
+struct Rows<'a, T, Round> {
     plan: &'a Plan,
     history: &'a mut History,
-    round: fn(f64) -> T,
+    round: Round,
     row: Vec<f64>,
     values: Vec<T>,
 }
@@ -74,7 +74,7 @@ impl Folder {
         &mut self,
         transactions: &[RecordBatch],
         labels: &[RecordBatch],
-        round: fn(f64) -> T,
+        round: impl Fn(f64) -> T,
     ) -> Result<Vec<T>, TableError> {
         let rows: usize = transactions.iter().map(RecordBatch::num_rows).sum();
         let width = self.plan.features.len();
@@ -104,8 +104,10 @@ impl Folder {
     }
 }
 
-impl<T> Fold for Rows<'_, T> {
-    fn announce(&mut self, _transaction: &Transaction) {}
+impl<T, Round: Fn(f64) -> T> Fold for Rows<'_, T, Round> {
+    fn history(&mut self) -> (&Plan, &mut History) {
+        (self.plan, self.history)
+    }
 
     fn transaction(&mut self, transaction: &Transaction) {
         let seen = self.history.see(self.plan, transaction, &mut self.row);

@@ -17,6 +17,9 @@ pub(super) enum Id<'a> {
 /// Most ids of one entity that are remembered; past it the memory starts anew.
 const MOST_REMEMBERED: usize = 1 << 20;
 
+/// Numbers below this are remembered in a list.
+const SMALL: i64 = 1 << 20;
+
 /// The namespaces of one program, and the hashes made so far.
 pub struct Keys {
     ids: Namespace,
@@ -25,7 +28,9 @@ pub struct Keys {
 
 struct Remembered {
     namespace: Namespace,
-    numbers: HashMap<i64, KeyHash>,
+    /// Of the numbers that are small, by the number; 0 where none was made yet.
+    small: Vec<KeyHash>,
+    large: HashMap<i64, KeyHash>,
     texts: HashMap<String, KeyHash>,
 }
 
@@ -34,7 +39,8 @@ impl Keys {
     pub fn new(program: &str, plan: &Plan, key: &HashKey) -> Keys {
         let remembered = |entity: &String| Remembered {
             namespace: key.namespace(program, &format!("entity {entity}")),
-            numbers: HashMap::new(),
+            small: Vec::new(),
+            large: HashMap::new(),
             texts: HashMap::new(),
         };
         Keys {
@@ -52,15 +58,26 @@ impl Keys {
     pub(super) fn entity(&mut self, slot: usize, id: Id) -> KeyHash {
         let Remembered {
             namespace,
-            numbers,
+            small,
+            large,
             texts,
         } = &mut self.entities[slot];
-        if numbers.len() + texts.len() >= MOST_REMEMBERED {
-            numbers.clear();
+        if large.len() + texts.len() >= MOST_REMEMBERED {
+            large.clear();
             texts.clear();
         }
         match id {
-            Id::Number(number) => *numbers.entry(number).or_insert_with(|| hash(namespace, id)),
+            Id::Number(number @ 0..SMALL) => {
+                let place = number as usize;
+                if small.len() <= place {
+                    small.resize(place + 1, KeyHash(0));
+                }
+                if small[place] == KeyHash(0) {
+                    small[place] = hash(namespace, id);
+                }
+                small[place]
+            }
+            Id::Number(number) => *large.entry(number).or_insert_with(|| hash(namespace, id)),
             Id::Text(text) => *texts.entry_ref(text).or_insert_with(|| hash(namespace, id)),
         }
     }
