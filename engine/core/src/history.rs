@@ -200,23 +200,26 @@ mod tests {
     fn what_has_no_value_says_whether_it_is_missing_or_incomplete() {
         let mut history = History::new(&plan(), EventTime(500));
         // Time, keys; missing, incomplete.
-        let cases: [(i64, [Option<u128>; 3], &[usize], &[usize]); 5] = [
-            (600, [Some(1), None, None], &[2], &[]),
-            (600, [None, None, None], &[1, 2], &[]),
-            (550, [Some(1), Some(2), None], &[2], &[]),
-            (549, [Some(1), Some(2), None], &[], &[1, 2]),
-            (549, [Some(1), None, None], &[2], &[1]),
+        let cases = [
+            (600, [Some(1), None, None], set(&[2]), set(&[])),
+            (600, [None, None, None], set(&[1, 2]), set(&[])),
+            (550, [Some(1), Some(2), None], set(&[2]), set(&[])),
+            (549, [Some(1), Some(2), None], set(&[]), set(&[1, 2])),
+            (549, [Some(1), None, None], set(&[2]), set(&[1])),
         ];
         for (time, keys, missing, incomplete) in cases {
             let (seen, row) = see(&mut history, &at(time, Kind::Purchase, keys));
             assert_eq!(
                 (seen.missing, seen.incomplete),
-                (set(missing), set(incomplete)),
+                (missing, incomplete),
                 "{time} {keys:?}"
             );
-            for feature in missing.iter().chain(incomplete) {
-                assert!(row[*feature].is_nan());
-            }
+            assert!(
+                missing
+                    .iter()
+                    .chain(incomplete.iter())
+                    .all(|feature| row[feature].is_nan())
+            );
         }
     }
 
