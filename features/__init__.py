@@ -1,11 +1,9 @@
 """What a program's features are: declared in Python, compiled to a plan, computed by the engine."""
 
-from features.plan import (
-    FRAUD,
+from features.feature import (
     KINDS,
     PAYMENTS,
     Amount,
-    CompiledPlan,
     Count,
     Feature,
     Hour,
@@ -14,7 +12,6 @@ from features.plan import (
     Min,
     Night,
     Number,
-    Plan,
     PlanError,
     Risk,
     SinceFirst,
@@ -26,6 +23,7 @@ from features.plan import (
     hours,
     minutes,
 )
+from features.plan import FRAUD, CompiledPlan, Plan
 
 __all__ = [
     "FRAUD",

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.plan import Amount, Count, Feature, Mean, Night, Plan, Risk, Weekend, days
+from features.feature import Amount, Count, Feature, Mean, Night, Risk, Weekend, days
+from features.plan import Plan
 
 LABEL_DELAY: Final = days(7)
 """A fraud is known seven days after it happened."""

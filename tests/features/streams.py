@@ -13,8 +13,8 @@ import pyarrow as pa
 from hypothesis import settings
 from hypothesis import strategies as st
 
+import features as declare
 from engine import Folder
-from features import plan as declare
 from features.oracle import Label, Oracle, Transaction
 
 BEGINNING_US = 1_600_000_000_000_000

@@ -12,9 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import Folder
-from features import Amount, Hour, Max, Mean, Min, Night, Plan, Risk, SinceFirst, SinceLast, Sum, Weekday, Weekend
+from features import (
+    Amount,
+    CompiledPlan,
+    Count,
+    Hour,
+    Max,
+    Mean,
+    Min,
+    Night,
+    Plan,
+    Risk,
+    SinceFirst,
+    SinceLast,
+    Sum,
+    Weekday,
+    Weekend,
+)
 from features.oracle import Label, Oracle, Transaction
-from features.plan import CompiledPlan, Count
 from tests.features.streams import (
     BEGINNING_US,
     ENTITIES,
