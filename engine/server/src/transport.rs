@@ -46,7 +46,7 @@ pub struct Caller {
     calls: Cell<u64>,
 }
 
-/// Where connections come in. Lives on one thread, inside a `LocalSet`.
+/// Where connections come in. Lives on one thread, inside a local runtime.
 pub struct Transport {
     /// Does the handshakes.
     pub tls: TlsAcceptor,

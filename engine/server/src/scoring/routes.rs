@@ -15,7 +15,7 @@ use super::{
     unary,
 };
 use crate::{
-    grpc::{Reply, messages, only_message, timeout, to_grpc},
+    grpc::{Messages, Reply, only_message, timeout, to_grpc},
     transport::{Allowed, Caller, Service},
 };
 
@@ -68,25 +68,40 @@ impl Service for Scoring {
 
     fn call(&self, caller: Rc<Caller>, request: Request<Incoming>) -> impl Future<Output = Response<Reply>> + use<> {
         let shared = self.0.clone();
+        let route = self.route(&caller, &request);
+        let by = deadline(&request);
+        // Only the body is kept: the commonest call's future is small, and the rarer ones are boxed.
+        let body = request.into_body();
         async move {
-            match Route::of(request.uri().path()) {
-                _ if !is_grpc(&request) => {
-                    let mut response = Response::new(Reply::default());
-                    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-                    response
-                }
-                _ if is_compressed(&request) => Reply::status(Status::with_metadata(
-                    Code::Unimplemented,
-                    "messages are taken uncompressed",
-                    MetadataMap::from_headers(HeaderMap::from_iter([ACCEPTED])),
-                )),
-                None => Reply::status(Status::unimplemented("there is no such method")),
-                Some(route) if !caller.allowed.contains(route.needs()) => Reply::status(to_grpc(&Refusal::NotAllowed)),
-                Some(route) => answer(shared, caller, route, request)
-                    .await
-                    .unwrap_or_else(|refusal| Reply::status(to_grpc(&refusal))),
-            }
+            let answer = match route {
+                Ok(Route::Score) => score(shared, body, by).await,
+                Ok(route) => Box::pin(answer(shared, caller, route, body, by)).await,
+                Err(refused) => return *refused,
+            };
+            answer.unwrap_or_else(|refusal| Reply::status(&to_grpc(&refusal)))
         }
+    }
+}
+
+impl Scoring {
+    /// Which call it is, if its caller may; else what to say.
+    fn route(&self, caller: &Caller, request: &Request<Incoming>) -> Result<Route, Box<Response<Reply>>> {
+        if !is_grpc(request) {
+            let mut response = Response::new(Reply::default());
+            *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Box::new(response));
+        }
+        let status = match Route::of(request.uri().path()) {
+            None => Status::unimplemented("there is no such method"),
+            Some(route) if !caller.allowed.contains(route.needs()) => to_grpc(&Refusal::NotAllowed),
+            Some(_) if is_compressed(request) => Status::with_metadata(
+                Code::Unimplemented,
+                "messages are taken uncompressed",
+                MetadataMap::from_headers(HeaderMap::from_iter([ACCEPTED])),
+            ),
+            Some(route) => return Ok(route),
+        };
+        Err(Box::new(Reply::status(&status)))
     }
 }
 
@@ -108,26 +123,29 @@ fn is_grpc(request: &Request<Incoming>) -> bool {
     content_type.is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
 }
 
+async fn score(shared: Rc<Shared>, body: Incoming, by: Option<Clock>) -> Result<Response<Reply>, Refusal> {
+    let message = only_message(body, shared.message_bytes).await?;
+    Ok(Reply::message(&unary::score(shared, message, by).await?))
+}
+
 async fn answer(
     shared: Rc<Shared>,
     caller: Rc<Caller>,
     route: Route,
-    request: Request<Incoming>,
+    body: Incoming,
+    by: Option<Clock>,
 ) -> Result<Response<Reply>, Refusal> {
-    let by = deadline(&request);
     let cap = shared.message_bytes;
-    let body = request.into_body();
     let only = |body| only_message(body, cap);
-    // The rarer and larger futures are boxed, so that the commonest call stays small.
     Ok(match route {
-        Route::Score => Reply::message(unary::score(shared, only(body).await?, by).await?),
-        Route::ScoreBatch => Reply::message(Box::pin(batch::score(shared, only(body).await?, by)).await?),
-        Route::ScoreStream => Reply::stream(Answers::new(shared, caller, messages(body, cap), by)),
-        Route::Report => Reply::message(Box::pin(batch::report(shared, only(body).await?, by)).await?),
-        Route::Label => Reply::message(Box::pin(batch::label(shared, only(body).await?, by)).await?),
+        Route::Score => score(shared, body, by).await?,
+        Route::ScoreBatch => Reply::message(&batch::score(shared, only(body).await?, by).await?),
+        Route::ScoreStream => Reply::stream(Answers::new(shared, caller, Messages::new(body, cap), by)),
+        Route::Report => Reply::message(&batch::report(shared, only(body).await?, by).await?),
+        Route::Label => Reply::message(&batch::label(shared, only(body).await?, by).await?),
         Route::Check => match health::check(&service(only(body).await?)?, &shared.leaving) {
-            Some(health) => Reply::message(health),
-            None => Reply::status(Status::not_found("there is no such service")),
+            Some(health) => Reply::message(&health),
+            None => Reply::status(&Status::not_found("there is no such service")),
         },
         Route::Watch => Reply::stream(Watch::new(service(only(body).await?)?, shared.leaving.clone(), caller)),
     })

@@ -14,9 +14,8 @@ use std::{
 };
 
 use tokio::{
-    runtime,
+    runtime::{self, LocalOptions},
     sync::mpsc,
-    task::LocalSet,
     time::{sleep, timeout},
 };
 
@@ -38,16 +37,26 @@ const LOOK: Duration = Duration::from_millis(2);
 pub fn start(server: Server, listener: TcpListener) -> Result<Running, ServerError> {
     let failed = |e: std::io::Error| ServerError(format!("start: {e}"));
     let port = listener.local_addr().map_err(failed)?.port();
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
     let (sender, controls) = mpsc::channel(CONTROLS);
     let ended = Arc::new(Ended::default());
     let tell = ended.clone();
+    let (tell_started, started) = std::sync::mpsc::sync_channel(1);
     let run = move || {
         let served = catch_unwind(AssertUnwindSafe(|| {
-            LocalSet::new().block_on(&runtime, serve(server, listener, controls))
+            // A local runtime belongs to the thread that makes it.
+            match runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default())
+            {
+                Ok(runtime) => {
+                    let _ = tell_started.send(Ok(()));
+                    runtime.block_on(serve(server, listener, controls))
+                }
+                Err(error) => {
+                    let _ = tell_started.send(Err(error));
+                    Ok(())
+                }
+            }
         }));
         tell.tell(served.unwrap_or_else(|panic| Err(panicked(&panic_message(&*panic)))));
     };
@@ -55,7 +64,13 @@ pub fn start(server: Server, listener: TcpListener) -> Result<Running, ServerErr
         .name("fraudgate".to_owned())
         .spawn(run)
         .map_err(failed)?;
-    Ok(Running::new(port, sender, ended))
+    match started.recv() {
+        Ok(Ok(())) => Ok(Running::new(port, sender, ended)),
+        Ok(Err(error)) => Err(failed(error)),
+        Err(_) => Err(ServerError(
+            "start: the server's thread ended before it began".to_owned(),
+        )),
+    }
 }
 
 fn panicked(message: &str) -> String {

@@ -1,4 +1,4 @@
-//! Where the transport's tasks run: on this thread's `LocalSet`. A task that panics must not die unseen, so the first
+//! Where the transport's tasks run: on this thread's local runtime. A task that panics must not die unseen, so the first
 //! panic is kept as the server's failure.
 
 use std::{
