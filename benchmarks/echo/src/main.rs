@@ -12,7 +12,14 @@ use fraudgate_server::{
 };
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::{net::TcpListener, task::LocalSet};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, LocalOptions},
+};
+
+/// The engine's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const MESSAGE_BYTES: usize = 1 << 20;
 
@@ -40,8 +47,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         leaving: Rc::<Signal>::default(),
         failure: Rc::<Failure>::default(),
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, async {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?.port());
         transport.serve(listener, Rc::new(Echo(decision()))).await;
@@ -58,8 +67,8 @@ impl Service for Echo {
         let answer = self.0.clone();
         async move {
             match only_message(request.into_body(), MESSAGE_BYTES).await {
-                Ok(_) => Reply::message(answer),
-                Err(refusal) => Reply::status(to_grpc(&refusal)),
+                Ok(_) => Reply::message(&answer),
+                Err(refusal) => Reply::status(&to_grpc(&refusal)),
             }
         }
     }
