@@ -24,7 +24,7 @@ class _Commands(click.Group):
 
         try:
             return super().invoke(ctx)
-        except (OSError, ValueError, fraudgate.FraudgateError) as error:
+        except (OSError, ValueError, RuntimeError, fraudgate.FraudgateError) as error:
             if ctx.params["traceback"]:
                 raise
             raise click.ClickException(str(error)) from None
@@ -186,6 +186,8 @@ def train(
     from models.spec import ModelSpec
     from service import tables, training
 
+    if (out / "model").exists():
+        raise click.UsageError(f"{out} holds a model, and one is never replaced: give another --out")
     chosen = training.plan(plan)
     read = tables.read(data, labels, delay_days)
     moment = training.now_us(read, now)
@@ -200,14 +202,20 @@ def train(
 
 @main.command()
 @click.option("--config", type=EXISTING, envvar="FRAUDGATE_CONFIG", default=Path("fraudgate.toml"))
+@click.option("--history", type=EXISTING, help="Transactions that warm the state, where there is one program.")
+@click.option("--labels", type=EXISTING, help="Labels that come with them.")
 @click.option("--check", is_flag=True, help="Read and warm everything, then stop without listening.")
-def serve(config: Path, check: bool) -> None:
+def serve(config: Path, history: Path | None, labels: Path | None, check: bool) -> None:
     """Serve until SIGTERM or SIGINT; what is in flight then is finished."""
     import os
 
     from service import config_file, serving
 
     read = config_file.read(config, os.environ)
+    if history is not None:
+        read = serving.warmed_by(read, history, labels)
+    elif labels is not None:
+        raise click.UsageError("--labels are those of a --history")
     if check:
         serving.prepared(read)
     else:

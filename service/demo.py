@@ -62,7 +62,7 @@ def play(story: Story, folder: Path, console: Console) -> None:
     _step(console, began, f"folded into {len(plan.features)} features each")
     bundle, place = _model(folder, story, plan, rows)
     _step(console, began, f"model {bundle.digest[:12]}: {place}")
-    made = certificates.make(folder / "certificates", clients=[CLIENT])
+    made = certificates.make(folder / "certificates", clients=[CLIENT], renew=True)
     config, target = demo_server.configure(folder, story.tables.before(story.fold.assessed_from_us), place)
     with demo_server.running(config, folder / "server.log", Connection.of_folder(target, made, CLIENT)) as client:
         _step(

@@ -7,6 +7,7 @@ import json
 import signal
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -67,6 +68,15 @@ def prepared(config: Config) -> "engine.Server":
             rows = server.warm(name, pq.read_table(program.history), labels)
             _log.info("warmed", program=name, transactions=rows, labels=0 if labels is None else labels.num_rows)
     return server
+
+
+def warmed_by(config: Config, history: Path, labels: Path | None) -> Config:
+    """The configuration with a history for its program. Raises ValueError where it has more than one."""
+    if len(config.program) != 1:
+        raise ValueError("a history is given, and more than one program: write history under each [program.<name>]")
+    ((name, program),) = config.program.items()
+    warmed = program.model_copy(update={"history": history, "labels": labels})
+    return config.model_copy(update={"program": {name: warmed}})
 
 
 def engine_config(config: Config) -> bytes:

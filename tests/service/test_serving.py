@@ -1,5 +1,6 @@
 """The real scorer through the real client: what it answers, whom it refuses, how it stops."""
 
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import fraudgate
 from fraudgate.transactions import Payment
 from fraudgate.v1 import decision_pb2
 from models.manifest import MANIFEST, MODEL
-from service import serving
+from service import serving, simulate
 from tests.service.conftest import Place, Scorer, Start
 
 NOW = datetime(2026, 2, 1, 12, 0, tzinfo=UTC)
@@ -205,6 +206,24 @@ def test_a_configuration_can_be_checked_without_listening(place: Place) -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_history_warms_the_state_before_it_listens(place: Place, tmp_path: Path) -> None:
+    history, labels = simulate.write(tmp_path, *place.tables)
+    command = [sys.executable, "-m", "service", "serve", "--check", "--config", str(place.config)]
+    done = subprocess.run(
+        [*command, "--history", str(history), "--labels", str(labels)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    (warmed,) = (json.loads(line) for line in done.stderr.splitlines())
+    assert (warmed["event"], warmed["program"]) == ("warmed", "cards")
+    assert warmed["transactions"] == place.tables.transactions.num_rows
+    assert warmed["labels"] == place.tables.labels.num_rows
+
+
+def test_an_address_that_is_taken_is_told(start: Start, place: Place) -> None:
+    with start() as scorer:
+        assert str(scorer.port) in refused(place, FRAUDGATE_SERVER_LISTEN=f"127.0.0.1:{scorer.port}")
 
 
 def test_the_bundle_s_files_are_called_as_training_calls_them() -> None:
