@@ -86,9 +86,9 @@ impl History {
 
     /// Tells of transactions that will be seen next, a few dozen at most, so that what they read is in the caches by then:
     /// each step asks for the memory of all before any of it is needed. Nothing depends on whether this is called.
-    pub fn announce(&mut self, plan: &Plan, coming: &[Transaction]) {
+    pub fn announce<'a>(&mut self, plan: &Plan, coming: impl Iterator<Item = &'a Transaction> + Clone) {
         for (slot, (layout, entity)) in plan.layouts.iter().zip(&mut self.entities).enumerate() {
-            let keys = || coming.iter().filter_map(|t| t.entities[slot]);
+            let keys = || coming.clone().filter_map(|t| t.entities[slot]);
             keys().for_each(|key| entity.announce(layout, key));
             keys().for_each(|key| entity.approach(layout, key));
         }
@@ -239,7 +239,10 @@ mod tests {
         for place in 0..200 {
             let key = Some(u128::from(place % 7_u64));
             let t = at(place as i64, Kind::Purchase, [key, key, None]);
-            told.announce(&plan(), &[t.clone(), at(0, Kind::Purchase, [Some(99), None, None])]);
+            told.announce(
+                &plan(),
+                [t.clone(), at(0, Kind::Purchase, [Some(99), None, None])].iter(),
+            );
             let (seen, row) = see(&mut told, &t);
             let (seen_untold, row_untold) = see(&mut untold, &t);
             assert_eq!(seen, seen_untold);

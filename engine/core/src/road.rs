@@ -15,6 +15,10 @@ use crate::{
     wire,
 };
 
+/// How many inputs are announced together: enough to overlap the cache misses of one with those of the others, few enough
+/// that what is fetched is still there when it is read.
+const ANNOUNCED: usize = 16;
+
 /// What bounds an engine.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -172,23 +176,16 @@ impl Engine {
     /// Takes what was asked, in order, and answers each, in order. `asked` is left empty; answers are appended.
     pub fn drain(&mut self, clock: Clock, asked: &mut Vec<Asked>, answers: &mut Vec<Answer>) {
         let mut steps = std::mem::take(&mut self.steps);
-        for asked in asked.drain(..) {
-            let step = match asked {
-                Asked::Transaction(admitted) => self.transaction(clock, &admitted),
-                Asked::Label(admitted) => self.label(clock, &admitted),
-                Asked::Outcome(outcome) => self
-                    .check_ahead(clock, outcome.event_time, "subject.event_time_us")
-                    .map(|()| {
-                        self.counts.outcomes += 1;
-                        Step::Told { sequence: self.next() }
-                    }),
-                Asked::Refused(refusal) => Err(refusal),
-            };
-            steps.push(step.unwrap_or_else(|refusal| {
-                self.counts.refused += 1;
-                Step::Refused(refusal)
+        for block in asked.chunks(ANNOUNCED) {
+            self.announce(block);
+            steps.extend(block.iter().map(|asked| {
+                self.take(clock, asked).unwrap_or_else(|refusal| {
+                    self.counts.refused += 1;
+                    Step::Refused(refusal)
+                })
             }));
         }
+        asked.clear();
         for program in &mut self.programs {
             program.score(|place, assessment| self.known.answer(place, assessment));
         }
@@ -199,6 +196,37 @@ impl Engine {
     /// What the engine has done.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Has the memory fetched that a block of inputs will read. No answer depends on it.
+    fn announce(&mut self, block: &[Asked]) {
+        if block.len() < 2 {
+            return; // a lone transaction has nothing to overlap its fetches with
+        }
+        for (place, program) in self.programs.iter_mut().enumerate() {
+            program.history.announce(
+                &program.plan,
+                block.iter().filter_map(move |asked| match asked {
+                    Asked::Transaction(admitted) if usize::from(admitted.program) == place => {
+                        Some(&admitted.transaction)
+                    }
+                    _ => None,
+                }),
+            );
+        }
+    }
+
+    fn take(&mut self, clock: Clock, asked: &Asked) -> Result<Step, Refusal> {
+        match asked {
+            Asked::Transaction(admitted) => self.transaction(clock, admitted),
+            Asked::Label(admitted) => self.label(clock, admitted),
+            Asked::Outcome(outcome) => {
+                self.check_ahead(clock, outcome.event_time, "subject.event_time_us")?;
+                self.counts.outcomes += 1;
+                Ok(Step::Told { sequence: self.next() })
+            }
+            Asked::Refused(refusal) => Err(refusal.clone()),
+        }
     }
 
     fn next(&mut self) -> u64 {

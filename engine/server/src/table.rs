@@ -87,7 +87,7 @@ pub fn walk(
             break;
         }
         let (plan, history) = fold.history();
-        history.announce(plan, &block[..read]);
+        history.announce(plan, block[..read].iter());
         for transaction in &block[..read] {
             *newest = transaction.event_time.max(*newest);
             while let Some((table, row)) = due.next_if(|(table, row)| table.arrival(*row) <= newest.0) {
