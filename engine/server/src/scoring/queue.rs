@@ -186,3 +186,120 @@ pub async fn drain(shared: Rc<Shared>) {
         shared.queue.drain(&mut shared.engine.borrow_mut(), clock(), &mut room);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fraudgate_core::{key::HashKey, plan::Plan, policy::Policy, road::Limits, transaction::EventTime, wire};
+
+    use super::*;
+
+    const PLAN: &[u8] = br#"{"currency":"EUR","entities":["card"],"features":[{"name":"amount","op":"amount"}],
+        "format":1,"fraud":["third_party_fraud"],"lateness_us":0,"name":"shop","numbers":[],"texts":[]}"#;
+    const POLICY: &[u8] = br#"{"card_number_in_key":"hash","format":1,"mode":"observe"}"#;
+    const NOW: Clock = Clock(1_700_000_000_000_000);
+
+    fn engine() -> Engine {
+        let limits = Limits {
+            known_ids: 64,
+            drain: 64,
+            ahead_us: None,
+        };
+        let mut engine = Engine::new(
+            HashKey {
+                version: 1,
+                secret: [7; 32],
+            },
+            1,
+            limits,
+        );
+        let (plan, policy) = (Plan::parse(PLAN).unwrap(), Policy::parse(POLICY).unwrap());
+        engine.add_program("shop", plan, policy, None, EventTime(0)).unwrap();
+        engine
+    }
+
+    fn asked(engine: &Engine, id: usize) -> Asked {
+        let transaction = wire::Transaction {
+            id: id.to_string(),
+            program: "shop".to_owned(),
+            event_time_us: NOW.0,
+            kind: wire::Kind::Purchase.into(),
+            mode: wire::Mode::Fold.into(),
+            amount_minor: Some(1),
+            currency: "EUR".to_owned(),
+            ..wire::Transaction::default()
+        };
+        Asked::Transaction(Box::new(engine.admit(&transaction).unwrap()))
+    }
+
+    fn drain(queue: &Queue, engine: &mut Engine) {
+        let mut room = Room {
+            waiting: queue.waiting.take(),
+            ..Room::default()
+        };
+        queue.drain(engine, NOW, &mut room);
+    }
+
+    fn answers(call: &Call) -> Vec<Answer> {
+        let mut cx = std::task::Context::from_waker(Waker::noop());
+        std::iter::from_fn(|| match call.poll_next(&mut cx) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn what_is_behind_too_many_others_for_its_deadline_is_refused_and_not_folded() {
+        let (mut engine, queue, call) = (engine(), Queue::new(64), Call::new());
+        queue.service_ns.set(100_000);
+        // Ten inputs of 100 us each, all to be answered within 450 us.
+        for id in 0..10 {
+            queue.ask(&call, asked(&engine, id), Some(Clock(NOW.0 + 450))).unwrap();
+        }
+        drain(&queue, &mut engine);
+        let taken: Vec<bool> = answers(&call)
+            .iter()
+            .map(|answer| matches!(answer, Answer::Decision(_)))
+            .collect();
+        assert_eq!(
+            taken,
+            [true, true, true, true, false, false, false, false, false, false]
+        );
+        assert_eq!((engine.counts().transactions, queue.door.too_late.get()), (4, 6));
+    }
+
+    #[test]
+    fn what_a_caller_asked_who_has_gone_away_is_not_folded() {
+        let (mut engine, queue) = (engine(), Queue::new(64));
+        let (stays, leaves) = (Call::new(), Call::new());
+        for id in 0..4 {
+            let call = if id % 2 == 0 { &stays } else { &leaves };
+            queue.ask(call, asked(&engine, id), None).unwrap();
+        }
+        drop(leaves);
+        drain(&queue, &mut engine);
+        assert_eq!(answers(&stays).len(), 2);
+        assert_eq!((engine.counts().transactions, queue.door.gone.get()), (2, 2));
+    }
+
+    #[test]
+    fn a_full_queue_takes_nothing_more_until_it_is_drained() {
+        let (mut engine, queue, call) = (engine(), Queue::new(2), Call::new());
+        for id in 0..2 {
+            queue.ask(&call, asked(&engine, id), None).unwrap();
+        }
+        let refused = queue.ask(&call, asked(&engine, 2), None);
+        assert!(
+            matches!(
+                refused,
+                Err(Refusal::Overloaded {
+                    retry_after_us: RETRY_US
+                })
+            ),
+            "{refused:?}"
+        );
+        drain(&queue, &mut engine);
+        assert_eq!(answers(&call).len(), 2);
+        assert_eq!(queue.ask(&call, asked(&engine, 2), None), Ok(()));
+    }
+}

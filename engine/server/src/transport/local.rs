@@ -80,3 +80,26 @@ impl<F: Future> Future for Guarded<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_panics_shows_as_the_failure() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build_local(Default::default())
+            .unwrap();
+        let failure = Rc::new(Failure::default());
+        let local = Local(failure.clone());
+        let mut happened = failure.happened.wait();
+        runtime.block_on(async move {
+            local.spawn(async { panic!("the {} task", "first") });
+            local.spawn(async { panic!("the second task") });
+            poll_fn(|cx| happened.poll(cx)).await;
+        });
+        assert_eq!(failure.message().as_deref(), Some("the first task"));
+    }
+}
