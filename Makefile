@@ -45,6 +45,9 @@ test-rust: $(ENGINE)
 test-python: $(ENGINE)
 	$(BIN)/python -m pytest -q tests
 
+bench: $(ENGINE)  ## Speed beside the best that could be assembled instead: a table, and build/bench.json.
+	$(BIN)/python -m benchmarks
+
 prove: $(ENGINE)  ## The tests again, with the full counts of what is random.
 	FRAUDGATE_PROVE=1 $(BIN)/python -m pytest -q tests
 	PROPTEST_CASES=20000 cargo test --release --locked --quiet -p fraudgate-core -p fraudgate-server

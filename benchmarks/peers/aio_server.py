@@ -9,10 +9,10 @@ import asyncio
 from typing import Any
 
 import grpc
-from fraudgate.v1.scoring_pb2 import ScoreBatchResponse, ScoreStreamResponse
 
 from benchmarks.peers import door
 from benchmarks.peers.road import Road, fixed_decision
+from fraudgate.v1.scoring_pb2 import ScoreBatchResponse, ScoreStreamResponse
 
 
 async def main() -> None:

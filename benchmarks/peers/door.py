@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
-from fraudgate.v1.scoring_pb2 import ScoreBatchRequest, ScoreStreamRequest
-from fraudgate.v1.transaction_pb2 import Transaction
 
 from benchmarks.stage import Stage
+from fraudgate.v1.scoring_pb2 import ScoreBatchRequest, ScoreStreamRequest
+from fraudgate.v1.transaction_pb2 import Transaction
 
 OPTIONS: Final = [("grpc.so_reuseport", 0), ("grpc.optimization_target", "throughput")]
 ADDRESS: Final = "127.0.0.1:0"

@@ -15,6 +15,9 @@ from time import time_ns
 from typing import Any
 
 import numpy as np
+
+from benchmarks.peers.features import History
+from benchmarks.stage import Stage
 from fraudgate.v1.decision_pb2 import (
     DURABILITY_MEMORY,
     TIER_FULL,
@@ -28,9 +31,6 @@ from fraudgate.v1.decision_pb2 import (
     Verdict,
 )
 from fraudgate.v1.transaction_pb2 import Transaction
-
-from benchmarks.peers.features import History
-from benchmarks.stage import Stage
 
 # ONNX Runtime's Linux wheel reports home, unless told so before the library loads.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

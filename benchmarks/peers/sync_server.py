@@ -11,10 +11,10 @@ from threading import Lock
 from typing import Any, Final
 
 import grpc
-from fraudgate.v1.scoring_pb2 import ScoreBatchResponse, ScoreStreamResponse
 
 from benchmarks.peers import door
 from benchmarks.peers.road import Road, fixed_decision
+from fraudgate.v1.scoring_pb2 import ScoreBatchResponse, ScoreStreamResponse
 
 # Tried from 1 to 16: the interpreter runs one at a time, and more than these cost more.
 THREADS: Final = 4
