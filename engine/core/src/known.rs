@@ -23,37 +23,53 @@ pub struct Taken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(u64);
 
-/// The index of ids.
+/// The index of ids. All of its memory is taken, and touched, when it is made: none of it is a transaction's to wait for.
 pub struct Known {
     capacity: usize,
     forgotten: u64,
     taken: VecDeque<Taken>,
-    places: HashMap<KeyHash, Place, ByKey>,
+    /// Places of the ids taken last, and of those before them. When the young are as many as are remembered, the old are
+    /// dropped as a whole and the two change roles: removing ids one by one would have the map rebuilt now and then.
+    young: HashMap<KeyHash, Place, ByKey>,
+    old: HashMap<KeyHash, Place, ByKey>,
 }
 
 impl Known {
     /// An index of the newest `capacity` ids.
     pub fn new(capacity: usize) -> Known {
+        let mut taken = VecDeque::with_capacity(capacity);
+        taken.resize_with(capacity, || Taken {
+            id: KeyHash(0),
+            payload: KeyHash(0),
+            sequence: 0,
+            assessment: None,
+        });
+        taken.clear();
+        let places = || HashMap::with_capacity_and_hasher(capacity, ByKey::default());
         Known {
             capacity,
             forgotten: 0,
-            taken: VecDeque::new(),
-            places: HashMap::default(),
+            taken,
+            young: places(),
+            old: places(),
         }
     }
 
     /// Where an id is, if it is known.
     pub fn find(&self, id: KeyHash) -> Option<Place> {
-        self.places.get(&id).copied()
+        let place = self.young.get(&id).or_else(|| self.old.get(&id)).copied()?;
+        (place.0 >= self.forgotten).then_some(place)
     }
 
     /// Remembers an id that is not known yet.
     pub fn take(&mut self, id: KeyHash, payload: KeyHash, sequence: u64) -> Place {
-        if self.taken.len() == self.capacity
-            && let Some(oldest) = self.taken.pop_front()
-        {
-            self.places.remove(&oldest.id);
+        if self.taken.len() == self.capacity {
+            self.taken.pop_front();
             self.forgotten += 1;
+        }
+        if self.young.len() == self.capacity {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
         }
         let place = Place(self.forgotten + self.taken.len() as u64);
         self.taken.push_back(Taken {
@@ -62,7 +78,7 @@ impl Known {
             sequence,
             assessment: None,
         });
-        self.places.insert(id, place);
+        self.young.insert(id, place);
         place
     }
 
@@ -101,18 +117,28 @@ mod tests {
     #[test]
     fn the_newest_ids_are_known_and_older_ones_are_taken_again() {
         let mut known = Known::new(3);
-        let places: Vec<Place> = (0..5)
-            .map(|i| known.take(KeyHash(i), KeyHash(100 + i), i as u64))
-            .collect();
+        let mut places = Vec::new();
+        for i in 0..50 {
+            places.push(known.take(KeyHash(i), KeyHash(100 + i), i as u64));
+            for (id, &place) in (0..=i).zip(&places) {
+                let is_known = i - id < 3;
+                assert_eq!(known.find(KeyHash(id)), is_known.then_some(place), "{id} after {i}");
+                assert_eq!(
+                    known.at(place).map(|taken| taken.payload),
+                    is_known.then_some(KeyHash(100 + id))
+                );
+            }
+        }
         assert_eq!(known.len(), 3);
-        for i in 0..2 {
-            assert_eq!(known.find(KeyHash(i)), None);
-            assert!(known.at(places[i as usize]).is_none());
+    }
+
+    #[test]
+    fn an_id_that_was_forgotten_and_is_taken_again_is_known_by_its_new_place() {
+        let mut known = Known::new(2);
+        for id in [1, 2, 3, 1] {
+            known.take(KeyHash(id), KeyHash(id), 0);
         }
-        for i in 2..5 {
-            let place = known.find(KeyHash(i)).unwrap();
-            assert_eq!(place, places[i as usize]);
-            assert_eq!(known.at(place).unwrap().payload, KeyHash(100 + i));
-        }
+        assert_eq!(known.find(KeyHash(1)), Some(Place(3)));
+        assert_eq!(known.find(KeyHash(2)), None);
     }
 }
