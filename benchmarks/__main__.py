@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import report, serve
+from benchmarks import journal, report, serve
 from benchmarks.machine import machine
 
 BUILD = Path(__file__).parents[1] / "build"
@@ -21,13 +21,15 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=BUILD / "bench.json", help="the file of figures (%(default)s)")
     chosen = parser.parse_args()
 
-    found = serve.run(BUILD / "bench", serve.SMOKE if chosen.smoke else serve.WHOLE)
-    rows = serve.rows(found)
-    report.write(chosen.out, serve.PREFIX, rows, machine())
-    print(serve.tables(found))
-    if found.first_error:
-        print(f"the first error: {found.first_error}", file=sys.stderr)
-    return int(found.first_error is not None)
+    failed = False
+    for benchmark in (serve, journal):
+        found = benchmark.run(BUILD / "bench", serve.SMOKE if chosen.smoke else serve.WHOLE)
+        report.write(chosen.out, benchmark.PREFIX, benchmark.rows(found), machine())
+        print(benchmark.tables(found), end="\n\n")
+        if found.first_error:
+            print(f"the first error: {found.first_error}", file=sys.stderr)
+            failed = True
+    return int(failed)
 
 
 if __name__ == "__main__":

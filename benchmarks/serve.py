@@ -98,14 +98,14 @@ def run(folder: Path, size: Size) -> Found:
                     if server.kind.echo and shape.kind != "unary":
                         continue
                     with on_core(load_core):
-                        report = _load(stage, server, shape, size, next_number[server])
+                        report = load(stage, server, shape, size, next_number[server])
                     next_number[server] = report["next"]
                     found.add(server.kind, shape, report)
         found.resident = {server.kind: resident_mb(server.pid) for server in all_running}
     return found
 
 
-def _load(stage: Stage, server: Running, shape: Shape, size: Size, first: int) -> dict[str, Any]:
+def load(stage: Stage, server: Running, shape: Shape, size: Size, first: int) -> dict[str, Any]:
     client = stage.certificates.client(CLIENT)
     orders = {
         "port": server.port,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,7 @@ def _echo(stage: Stage) -> list[str]:
 
 
 FULL: Final = Kind("full", _python("engine_server"))
+JOURNALED: Final = Kind("journaled", _python("engine_server", "--journal"))
 ECHO: Final = Kind("echo", _echo, echo=True)
 SYNC: Final = Kind("grpcio", _python("peers.sync_server"))
 AIO: Final = Kind("grpc.aio", _python("peers.aio_server"))
@@ -62,7 +63,7 @@ def build() -> None:
 
 
 @contextmanager
-def running(stage: Stage, core: int) -> Iterator[list[Running]]:
+def running(stage: Stage, core: int, kinds: Sequence[Kind] = KINDS) -> Iterator[list[Running]]:
     """One server of each kind, all at once: only the one that is asked does anything.
 
     Raises RuntimeError when one ends before it answers.
@@ -70,12 +71,12 @@ def running(stage: Stage, core: int) -> Iterator[list[Running]]:
     processes: list[subprocess.Popen[str]] = []
     try:
         with on_core(core):
-            for kind in KINDS:
+            for kind in kinds:
                 command = kind.command(stage)
                 processes.append(
                     subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
                 )
-        yield [Running(kind, process.pid, _port(kind, process)) for kind, process in zip(KINDS, processes, strict=True)]
+        yield [Running(kind, process.pid, _port(kind, process)) for kind, process in zip(kinds, processes, strict=True)]
     finally:
         for process in processes:
             process.kill()

@@ -11,9 +11,26 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import importlib.util
 from pathlib import Path
 
-from engine._native import Folder, Server
+from engine._native import (
+    Folder,
+    Server,
+    journal_info,
+    journal_rotate,
+    journal_show,
+    journal_tail,
+    journal_verify,
+)
 
-__all__ = ["Folder", "Server", "onnxruntime_library"]
+__all__ = [
+    "Folder",
+    "Server",
+    "journal_info",
+    "journal_rotate",
+    "journal_show",
+    "journal_tail",
+    "journal_verify",
+    "onnxruntime_library",
+]
 
 
 def onnxruntime_library() -> Path:

@@ -1,4 +1,5 @@
-from typing import Literal, Protocol, final
+from collections.abc import Callable
+from typing import Literal, Protocol, TypedDict, final
 
 class _ArrowStream(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
@@ -44,6 +45,15 @@ class Folder:
         changed.
         """
 
+class Recovered(TypedDict):
+    """What a journal held."""
+
+    epoch: int
+    inputs: int
+    segments: int
+    torn_bytes: int
+    fresh: list[str]
+
 @final
 class Server:
     """The data plane: gRPC over mutual TLS 1.3, on a thread of its own that never takes the interpreter's lock.
@@ -83,6 +93,18 @@ class Server:
         Raises ValueError for tables that do not fit the plan; then nothing changed.
         """
 
+    def recover(self, journal_key: bytes, progress: Callable[[int, int], object] | None = None) -> Recovered:
+        """Takes in what the configured journal holds, and journals from now on: after programs were added, before warm.
+
+        journal_key: the 32 secret bytes of the key-encryption key. progress: called with the bytes read and all bytes.
+        Returns epoch, inputs, segments, torn_bytes, and fresh: the programs of which nothing is journaled, and which
+        may be warmed.
+        Raises ValueError, saying what is lost, where the journal is damaged, and where the key is another.
+        """
+
+    def digest(self) -> str:
+        """The digest of the whole state, in hex: equal digests are equal states. Takes time in proportion to it."""
+
     def start(self) -> int:
         """Listens and serves from now on; returns the port.
 
@@ -107,3 +129,18 @@ class Server:
 
         Raises RuntimeError when the server does not run.
         """
+
+def journal_info(folder: str) -> str:
+    """The segments of a journal, as their headers say: JSON. Raises ValueError where one is damaged."""
+
+def journal_verify(folder: str, journal_key: bytes) -> str:
+    """Reads all of a journal: JSON with what there is and the digest of its head. Raises ValueError for damage."""
+
+def journal_tail(folder: str, journal_key: bytes, inputs: int) -> str:
+    """The last inputs of a journal, oldest first: JSON."""
+
+def journal_show(folder: str, journal_key: bytes, hash_key: bytes, program: str, id: str) -> str:
+    """What a transaction saw and was answered, and whether the journal gives it again: JSON; null when unknown."""
+
+def journal_rotate(folder: str, journal_key: bytes, new_key: bytes) -> int:
+    """Wraps the keys of all segments under another key; returns how many. Only while no server has the journal open."""

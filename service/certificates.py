@@ -56,6 +56,11 @@ class Folder(NamedTuple):
         """The key that entity keys and ids are hashed with: 64 hexadecimal digits."""
         return self.path / "hash.key"
 
+    @property
+    def journal_key(self) -> Path:
+        """The key that wraps the keys of the journal's segments: 64 hexadecimal digits."""
+        return self.path / "journal.key"
+
     def client(self, name: str) -> Leaf:
         """That of the client whose identity is `dns:<name>`."""
         return self._leaf(name)
@@ -75,17 +80,19 @@ def make(
     """Make a folder of certificates for a scorer on `hosts` and for `clients`, whose identities are `dns:<client>`.
 
     What is there is kept, and what is missing is made, so that a client can be added later. `renew` makes server and
-    clients anew under the CA that is there. The CA and the hash key are never replaced: every certificate, and every
-    key in the state, hangs on them. Raises ValueError for a name that cannot stand in a certificate.
+    clients anew under the CA that is there. The CA, the hash key and the journal's key are never replaced: every
+    certificate, every key in the state, and all that is journaled hang on them. Raises
+    ValueError for a name that cannot stand in a certificate.
     """
     now = now or datetime.now(UTC)
     for name in clients:
-        if not _HOST.match(name) or name in ("ca", "server"):
+        if not _HOST.match(name) or name in ("ca", "server", "hash", "journal"):
             raise ValueError(f"{name!r} cannot be a client's name: write a host name such as payments.example")
     folder = Folder(path)
     make_private_folder(path)
-    if not folder.hash_key.exists():
-        write_private(folder.hash_key, secrets.token_hex(32).encode() + b"\n")
+    for key in (folder.hash_key, folder.journal_key):
+        if not key.exists():
+            write_private(key, secrets.token_hex(32).encode() + b"\n")
     if not folder.ca.certificate.exists():
         _make_ca(folder.ca, now)
     issuer = _load(folder.ca)

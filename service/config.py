@@ -128,6 +128,25 @@ class Keys(Section):
     )
 
 
+class Journal(Section):
+    """`[journal]`: where inputs are kept, so that a restart goes on where the scorer was."""
+
+    folder: Annotated[Path, BeforeValidator(_path)] = Field(examples=['"journal"'], description="made when absent")
+    key: Annotated[PrivateFile, AfterValidator(_hash_key)] = Field(
+        examples=['"certificates/journal.key"'], description="64 hexadecimal digits; wraps the keys of the segments"
+    )
+    promise: Literal["written", "synced"] = Field(
+        "written", examples=['"written"'], description="what an answer survives: the process, or the loss of power"
+    )
+    segment_bytes: int = Field(1 << 26, ge=1 << 16, le=1 << 32, examples=["67108864"])
+    buffer_bytes: int = Field(
+        1 << 26, ge=1 << 16, le=1 << 34, examples=["67108864"], description="most that waits in memory for the disk"
+    )
+    sync_ms: int = Field(20, ge=1, le=50, examples=["20"], description="how often is synced")
+    retain_bytes: int | None = Field(None, ge=1, examples=["107374182400"], description="oldest segments go beyond it")
+    retain_s: int | None = Field(None, ge=1, examples=["7776000"], description="segments older than this go")
+
+
 class Identity(Section):
     """`[[identity]]`: what the owner of a client certificate may use."""
 
@@ -169,5 +188,6 @@ class Config(Section):
 
     server: Server
     keys: Keys
+    journal: Journal | None = None
     identity: Annotated[list[Identity], Field(min_length=1), AfterValidator(_once)]
     program: dict[str, Program] = Field(min_length=1)

@@ -15,12 +15,13 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from service.config import Config, Identity, Keys, Program, Section, Server
+from service.config import Config, Identity, Journal, Keys, Program, Section, Server
 
-_ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|PROGRAM)_(.+)")
+_ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|JOURNAL|PROGRAM)_(.+)")
 _SECTIONS: Final[dict[str, type[Section]]] = {
     "server": Server,
     "keys": Keys,
+    "journal": Journal,
     "identity": Identity,
     "program": Program,
 }

@@ -1,5 +1,6 @@
 """The demo's scorer: its configuration, and a process of its own."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,6 +34,8 @@ def configure(folder: Path, history: Tables, model: Path) -> tuple[Path, str]:
     shown = [name for name in history.transactions.column_names if name not in ("fraud", "scenario")]
     pq.write_table(history.transactions.select(shown), folder / "history.parquet", compression="zstd")
     pq.write_table(history.labels, folder / "labels.parquet", compression="zstd")
+    # Each demo begins anew: its transactions bear the same ids every time, and would only get their first answers.
+    shutil.rmtree(folder / "journal", ignore_errors=True)
     port = _free_port()
     config = folder / "fraudgate.toml"
     config.write_text(f"""\
@@ -45,6 +48,10 @@ client_ca = "certificates/ca.pem"
 
 [keys]
 hash_key = "certificates/hash.key"
+
+[journal]
+folder = "journal"
+key = "certificates/journal.key"
 
 [[identity]]
 name = "dns:{CLIENT}"

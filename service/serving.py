@@ -6,6 +6,7 @@ Python makes the server, warms it and waits; on a transaction's way there is non
 import json
 import signal
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -17,11 +18,14 @@ import structlog
 
 import engine
 from fraudgate import microseconds
-from service.config import Config, Program
+from service.config import Config, Journal, Program
 
 # Of a bundle; models.manifest knows them too, but brings what only training needs.
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.onnx"
+
+# How often a long recovery is told of, in seconds.
+_TELL_S: Final = 2.0
 
 _log = structlog.get_logger()
 
@@ -63,7 +67,9 @@ def prepared(config: Config) -> "engine.Server":
         if program.model is not None:
             model = (program.model / MANIFEST).read_bytes(), (program.model / MODEL).read_bytes()
         server.add_program(name, program.plan.read_bytes(), policy(program), model, complete_since_us(program))
-        if program.history is not None:
+    fresh = set(config.program) if config.journal is None else recovered(server, config.journal)
+    for name, program in config.program.items():
+        if name in fresh and program.history is not None:
             labels = None if program.labels is None else pq.read_table(program.labels)
             rows = server.warm(name, pq.read_table(program.history), labels)
             _log.info("warmed", program=name, transactions=rows, labels=0 if labels is None else labels.num_rows)
@@ -79,15 +85,33 @@ def warmed_by(config: Config, history: Path, labels: Path | None) -> Config:
     return config.model_copy(update={"program": {name: warmed}})
 
 
+def recovered(server: "engine.Server", journal: Journal) -> set[str]:
+    """Take in what the journal holds; returns the programs of which it holds nothing yet."""
+    told = 0.0
+
+    def tell(done: int, whole: int) -> None:
+        nonlocal told
+        if done == whole or time.monotonic() - told >= _TELL_S:
+            told = time.monotonic()
+            _log.info("recovering", bytes=done, of=whole)
+
+    found = server.recover(bytes.fromhex(journal.key.read_text().strip()), tell)
+    _log.info("recovered", **found)
+    return set(found["fresh"])
+
+
 def engine_config(config: Config) -> bytes:
     """The configuration in the engine's own form."""
     server = config.server.model_dump(exclude={"certificate", "key", "client_ca", "ahead_s", "drain_s"})
-    ahead_s = config.server.ahead_s
+    ahead_s, journal = config.server.ahead_s, config.journal
     return _canonical(
         server
         | {
             "ahead_us": None if ahead_s is None else round(ahead_s * 1_000_000),
             "onnxruntime": str(engine.onnxruntime_library()),
+            "journal": None
+            if journal is None
+            else journal.model_dump(exclude={"key"}) | {"folder": str(journal.folder)},
             "identities": [identity.model_dump() for identity in config.identity],
         }
     )

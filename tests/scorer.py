@@ -94,7 +94,7 @@ class Scorer:
 
 
 @contextlib.contextmanager
-def running_scorer(path: Path, **configured: object) -> Iterator[Scorer]:
+def running_scorer(path: Path, journal_key: bytes | None = None, **configured: object) -> Iterator[Scorer]:
     """A server with `configured` limits, its certificates in `path`; drained at the end."""
     folder = certificates.make(path / "certificates", clients=[f"{name}.example" for name in ALLOWED])
     config = {
@@ -129,6 +129,8 @@ def running_scorer(path: Path, **configured: object) -> Iterator[Scorer]:
     ):
         policy = {"format": 1, "mode": "decide", "challenge": 40.0, "decline": 60.0, "card_number_in_key": key_policy}
         server.add_program(name, plan.json, json.dumps(policy).encode(), served, 0)
+    if journal_key is not None:
+        server.recover(journal_key)
     scorer = Scorer(server, server.start(), folder)
     try:
         yield scorer

@@ -78,6 +78,7 @@ def test_what_is_secret_is_its_owners_alone_whatever_the_umask(folder: certifica
     assert [path.name for path in secrets] == [
         "ca.key",
         "hash.key",
+        "journal.key",
         "ops.payments.example.key",
         "payments.example.key",
         "server.key",
@@ -101,7 +102,7 @@ def test_renewing_replaces_leaves_and_keeps_the_authority_and_the_hash_key(tmp_p
     folder = certificates.make(tmp_path / "made", clients=["a.example"])
     before = contents(folder)
     after = contents(certificates.make(tmp_path / "made", clients=["a.example"], renew=True))
-    assert {name for name in before if before[name] == after[name]} == {"ca.pem", "ca.key", "hash.key"}
+    assert {name for name in before if before[name] == after[name]} == {"ca.pem", "ca.key", "hash.key", "journal.key"}
     assert stat.S_IMODE(folder.server.key.stat().st_mode) == 0o600
     assert openssl("verify", "-CAfile", folder.ca.certificate, folder.server.certificate)
 

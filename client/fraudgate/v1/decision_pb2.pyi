@@ -51,6 +51,7 @@ class Durability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DURABILITY_MEMORY: _ClassVar[Durability]
     DURABILITY_WRITTEN: _ClassVar[Durability]
     DURABILITY_SYNCED: _ClassVar[Durability]
+    DURABILITY_NOT_TAKEN: _ClassVar[Durability]
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_APPROVE: Verdict
 VERDICT_CHALLENGE: Verdict
@@ -78,6 +79,7 @@ DURABILITY_UNSPECIFIED: Durability
 DURABILITY_MEMORY: Durability
 DURABILITY_WRITTEN: Durability
 DURABILITY_SYNCED: Durability
+DURABILITY_NOT_TAKEN: Durability
 
 class Decision(_message.Message):
     __slots__ = ("assessment", "receipt")

@@ -37,6 +37,9 @@ pub struct Admitted {
     pub decide_by: Option<Clock>,
     /// Text attributes that held a card number and were dropped, one bit a slot.
     pub dropped: u16,
+    /// Where the door read it, in the door's own form, at most 255 bytes: journaled with it, so that a door knows after a
+    /// restart what was taken. The gate leaves it empty.
+    pub position: Option<Box<[u8]>>,
     /// What features see.
     pub transaction: Transaction,
 }
@@ -57,17 +60,44 @@ pub struct AdmittedLabel {
     pub program: u16,
     /// Whether it may enter features: our own re-scoring may not.
     pub folds: bool,
+    /// What was found, as it was told.
+    pub class: wire::LabelClass,
+    /// Who found it.
+    pub source: wire::LabelSource,
+    /// Where the door read it; see [`Admitted::position`].
+    pub position: Option<Box<[u8]>>,
     /// What features see.
     pub label: Labelled,
 }
 
-/// An outcome that may be taken. No feature reads outcomes yet, so nothing of it is kept but its time.
-#[derive(Clone, Debug)]
+/// An outcome that may be taken. No feature reads outcomes yet; the journal keeps them for those that will.
+#[derive(Clone, Debug, PartialEq)]
 pub struct AdmittedOutcome {
     /// The program's place in the engine.
     pub program: u16,
-    /// The subject's event time.
+    /// Whose it is.
+    pub subject: Subject,
+    /// What became of the ask.
+    pub fate: wire::Fate,
+    /// Who decided.
+    pub decider: wire::Decider,
+    /// With a part approved: how much, when it was told in the program's currency.
+    pub amount: Option<AmountMinor>,
+    /// Where the door read it; see [`Admitted::position`].
+    pub position: Option<Box<[u8]>>,
+}
+
+/// A transaction that is referred to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// The hash of its id.
+    pub transaction: KeyHash,
+    /// When it happened.
     pub event_time: EventTime,
+    /// What it was.
+    pub kind: Kind,
+    /// Its entities, by the plan's slot.
+    pub entities: [Option<KeyHash>; MAX_ENTITIES],
 }
 
 /// What the door needs to know of a program.
@@ -171,6 +201,7 @@ impl Gate {
             mode,
             decide_by,
             dropped,
+            position: None,
             transaction: Transaction {
                 event_time,
                 utc_offset_minutes,
@@ -210,6 +241,9 @@ impl Gate {
         Ok(AdmittedLabel {
             program: self.program,
             folds: source != wire::LabelSource::Rescore,
+            class,
+            source,
+            position: None,
             label: Labelled {
                 transaction,
                 event_time,
@@ -224,15 +258,15 @@ impl Gate {
     pub fn outcome(&self, plan: &Plan, sent: &wire::Outcome) -> Result<AdmittedOutcome, Refusal> {
         let subject = self.subject(plan, "subject", sent.subject.as_ref())?;
         let fate = required(wire::Fate::try_from(sent.fate), wire::Fate::Unspecified, "fate")?;
-        required(
+        let decider = required(
             wire::Decider::try_from(sent.decider),
             wire::Decider::Unspecified,
             "decider",
         )?;
-        match (fate, sent.amount_minor) {
+        let amount = match (fate, sent.amount_minor) {
             (wire::Fate::PartiallyApproved, Some(minor)) => {
-                amount_minor("amount_minor", minor)?;
-                currency(&sent.currency)?;
+                let amount = amount_minor("amount_minor", minor)?;
+                (currency(&sent.currency)? == plan.currency).then_some(amount)
             }
             (wire::Fate::PartiallyApproved, None) => {
                 return Err(Refusal::invalid(
@@ -246,8 +280,8 @@ impl Gate {
             (_, None) if !sent.currency.is_empty() => {
                 return Err(Refusal::invalid("currency", "stands without amount_minor"));
             }
-            (_, None) => {}
-        }
+            (_, None) => None,
+        };
         Text {
             shortest: 0,
             longest: 64,
@@ -255,7 +289,11 @@ impl Gate {
         .check("reason", &sent.reason)?;
         Ok(AdmittedOutcome {
             program: self.program,
-            event_time: subject.event_time,
+            subject,
+            fate,
+            decider,
+            amount,
+            position: None,
         })
     }
 
@@ -285,14 +323,6 @@ impl Gate {
         };
         check().map_err(|refusal: Refusal| refusal.within(place))
     }
-}
-
-/// A subject that may be referred to.
-struct Subject {
-    transaction: KeyHash,
-    event_time: EventTime,
-    kind: Kind,
-    entities: [Option<KeyHash>; MAX_ENTITIES],
 }
 
 /// The canonical bytes of a payload: fields in a fixed order, each of a length that its own bytes tell.

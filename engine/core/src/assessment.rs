@@ -4,6 +4,7 @@ use prost::bytes::Bytes;
 
 use crate::{
     features::{FeatureSet, Lateness},
+    plan::Plan,
     policy::{Override, Verdict},
     wire,
 };
@@ -55,7 +56,7 @@ pub struct MadeWith {
 }
 
 /// The names and digests that an assessment refers to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Version {
     /// SHA-256 of the model's manifest.
     pub model_digest: Bytes,
@@ -67,6 +68,19 @@ pub struct Version {
     pub features: Vec<String>,
     /// Names of text attributes in plan order.
     pub texts: Vec<String>,
+}
+
+impl Version {
+    /// The version that a plan, a policy and a model (its digest empty without one) make.
+    pub fn new(plan: &Plan, policy_digest: &[u8; 32], model_digest: &[u8]) -> Version {
+        Version {
+            model_digest: Bytes::copy_from_slice(model_digest),
+            plan_digest: Bytes::copy_from_slice(&plan.digest),
+            policy_digest: Bytes::copy_from_slice(policy_digest),
+            features: plan.features.iter().map(|feature| feature.name.clone()).collect(),
+            texts: plan.texts.clone(),
+        }
+    }
 }
 
 impl Assessment {

@@ -29,6 +29,24 @@ impl FeatureSet {
         self.0 == [0; MAX_FEATURES / 64]
     }
 
+    /// One bit a feature.
+    pub fn bits(&self) -> [u8; MAX_FEATURES / 8] {
+        let mut bits = [0; MAX_FEATURES / 8];
+        for (bytes, word) in bits.chunks_exact_mut(8).zip(self.0) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        bits
+    }
+
+    /// The set of these bits.
+    pub fn of_bits(bits: &[u8; MAX_FEATURES / 8]) -> FeatureSet {
+        let mut set = FeatureSet::default();
+        for (word, bytes) in set.0.iter_mut().zip(bits.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        set
+    }
+
     /// The features, in the order of the row.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.0.iter().enumerate().flat_map(|(place, &word)| {
@@ -207,5 +225,6 @@ mod tests {
         }
         assert_eq!(set.iter().collect::<Vec<_>>(), [0, 63, 64, 128, 255]);
         assert!(set.contains(64) && !set.contains(65));
+        assert_eq!(FeatureSet::of_bits(&set.bits()), set);
     }
 }

@@ -50,6 +50,20 @@ impl History {
         }
     }
 
+    /// The newest event time folded; the least there is when nothing was.
+    pub fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    /// Writes the state, but for caches, in an order that does not depend on where it lies in memory: equal bytes are equal
+    /// states.
+    pub fn write_canonical(&self, write: &mut impl FnMut(&[u8])) {
+        write(&self.watermark.0.to_le_bytes());
+        for entity in &self.entities {
+            entity.write_canonical(write);
+        }
+    }
+
     /// Whether an event comes too late to be folded.
     pub fn is_beyond(&self, plan: &Plan, event_time: EventTime) -> bool {
         event_time.0 < self.watermark.0.saturating_sub(plan.lateness_us)

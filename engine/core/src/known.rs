@@ -10,7 +10,8 @@ use crate::{assessment::Assessment, keyed::ByKey, transaction::KeyHash};
 /// One id that was taken.
 #[derive(Debug)]
 pub struct Taken {
-    id: KeyHash,
+    /// The hash of the id.
+    pub id: KeyHash,
     /// The digest of its fields but mode and decide-by.
     pub payload: KeyHash,
     /// The position at which it was taken.
@@ -97,6 +98,11 @@ impl Known {
         if let Some(taken) = index.and_then(|index| self.taken.get_mut(index)) {
             taken.assessment = Some(assessment);
         }
+    }
+
+    /// What is known, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Taken> {
+        self.taken.iter()
     }
 
     /// How many ids are known.

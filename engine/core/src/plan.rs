@@ -29,6 +29,8 @@ pub const MAX_SPAN_US: i64 = 3_155_760_000_000_000;
 pub struct Plan {
     /// SHA-256 of the JSON bytes that it was read from.
     pub digest: [u8; 32],
+    /// Those bytes: the journal states them.
+    pub json: Box<[u8]>,
     /// Its name.
     pub name: String,
     /// The reference currency: the only one that windows sum.

@@ -37,6 +37,8 @@ pub enum CardNumberInKey {
 pub struct Policy {
     /// SHA-256 of the bytes it was read from.
     pub digest: [u8; 32],
+    /// Those bytes: the journal states them.
+    pub json: Box<[u8]>,
     /// What to do with a key that is a card number.
     pub card_number_in_key: CardNumberInKey,
     observe: bool,
@@ -102,6 +104,7 @@ impl Policy {
         }
         Ok(Policy {
             digest: Sha256::digest(json).into(),
+            json: json.into(),
             card_number_in_key: document.card_number_in_key,
             observe: document.mode == Mode::Observe,
             thresholds,

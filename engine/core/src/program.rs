@@ -1,17 +1,16 @@
 //! One program: its plan, the state that its inputs made, its model and policy, and the rows of the drain under way.
 
-use prost::bytes::Bytes;
-
 use crate::{
     admit::{Admitted, Gate, Mode},
     assessment::{Assessment, MadeWith, Tier, Version},
     features::Seen,
     history::History,
+    journal::{Draft, draft::Unsaid, record::Stated},
     known::Place,
     model::Model,
     plan::Plan,
     policy::{Policy, Verdict},
-    transaction::EventTime,
+    transaction::{EventTime, Transaction},
 };
 
 /// A tenant or portfolio that the engine serves.
@@ -24,6 +23,8 @@ pub struct Program {
     pub gate: Gate,
     /// The state that they made.
     pub history: History,
+    /// Since when it is complete.
+    pub complete_since: EventTime,
     policy: Policy,
     model: Option<Model>,
     versions: Vec<Version>,
@@ -36,9 +37,19 @@ pub struct Program {
 
 /// A transaction whose features are read and whose score is not.
 struct Waiting {
-    place: Place,
+    whose: Whose,
+    unsaid: Option<Unsaid>,
     seen: Seen,
     dropped: u16,
+}
+
+/// Whose answer it is.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose {
+    /// That of an id that was taken.
+    Taken(Place),
+    /// That of the transaction at this place among those that were read and not taken.
+    Read(usize),
 }
 
 impl Program {
@@ -52,19 +63,13 @@ impl Program {
         model: Option<Model>,
         complete_since: EventTime,
     ) -> Program {
-        let version = Version {
-            model_digest: model
-                .as_ref()
-                .map_or_else(Bytes::new, |model| Bytes::copy_from_slice(&model.digest)),
-            plan_digest: Bytes::copy_from_slice(&plan.digest),
-            policy_digest: Bytes::copy_from_slice(&policy.digest),
-            features: plan.features.iter().map(|feature| feature.name.clone()).collect(),
-            texts: plan.texts.clone(),
-        };
+        let model_digest = model.as_ref().map_or(&[][..], |model| &model.digest);
+        let version = Version::new(&plan, &policy.digest, model_digest);
         Program {
             name: name.to_owned(),
             gate,
             history: History::new(&plan, complete_since),
+            complete_since,
             row: vec![f64::NAN; plan.features.len()],
             plan,
             policy,
@@ -87,31 +92,70 @@ impl Program {
         &self.versions[made_with.version as usize]
     }
 
+    /// The number of a version that an earlier life of the scorer answered with.
+    pub(crate) fn know_version(&mut self, version: Version) -> u32 {
+        let known = self.versions.iter().position(|known| *known == version);
+        known.unwrap_or_else(|| {
+            self.versions.push(version);
+            self.versions.len() - 1
+        }) as u32
+    }
+
+    /// Begins its state anew, complete since another time.
+    pub(crate) fn begin(&mut self, complete_since: EventTime) {
+        self.history = History::new(&self.plan, complete_since);
+        self.complete_since = complete_since;
+    }
+
+    /// The program as it stands.
+    pub fn stated(&self) -> Stated<'_> {
+        Stated {
+            program: self.place,
+            name: &self.name,
+            complete_since: self.complete_since,
+            watermark: self.history.watermark(),
+            plan: &self.plan.json,
+            policy: &self.policy.json,
+            model_digest: self.model.as_ref().map_or(&[], |model| &model.digest),
+        }
+    }
+
     /// Reads the features of a transaction, then folds it in; where a score is asked its row waits for `score`.
-    pub fn take(&mut self, place: Place, admitted: &Admitted) {
-        let transaction = &admitted.transaction;
-        let beyond = match admitted.mode {
-            Mode::Fold => self.history.is_beyond(&self.plan, transaction.event_time),
-            Mode::Score => {
-                let seen = self.history.see(&self.plan, transaction, &mut self.row);
-                // The one rounding: what is scored is what is remembered.
-                self.rows.extend(self.row.iter().map(|&value| value as f32));
-                let beyond = seen.is_beyond();
-                self.waiting.push(Waiting {
-                    place,
-                    seen,
-                    dropped: admitted.dropped,
-                });
-                beyond
+    pub fn take(&mut self, place: Place, admitted: &Admitted, draft: Option<&mut Draft>) {
+        match admitted.mode {
+            Mode::Fold => {
+                if let Some(draft) = draft {
+                    draft.folded(admitted);
+                }
             }
-        };
-        if !beyond {
+            Mode::Score => self.read(Whose::Taken(place), admitted, draft),
+        }
+        self.fold(&admitted.transaction);
+    }
+
+    /// Folds a transaction in, unless it comes too late for that.
+    pub(crate) fn fold(&mut self, transaction: &Transaction) {
+        if !self.history.is_beyond(&self.plan, transaction.event_time) {
             self.history.fold(&self.plan, transaction);
         }
     }
 
+    /// Reads the features of a transaction; its row waits for `score`.
+    pub fn read(&mut self, whose: Whose, admitted: &Admitted, draft: Option<&mut Draft>) {
+        let seen = self.history.see(&self.plan, &admitted.transaction, &mut self.row);
+        let begin = self.rows.len();
+        // The one rounding: what is scored is what is journaled and remembered.
+        self.rows.extend(self.row.iter().map(|&value| value as f32));
+        self.waiting.push(Waiting {
+            whose,
+            unsaid: draft.map(|draft| draft.scored(admitted, &seen, &self.rows[begin..])),
+            seen,
+            dropped: admitted.dropped,
+        });
+    }
+
     /// Runs the model once for all that wait, and hands each assessment over, in order.
-    pub fn score(&mut self, mut hand_over: impl FnMut(Place, Assessment)) {
+    pub fn score(&mut self, mut hand_over: impl FnMut(Whose, Option<Unsaid>, Assessment)) {
         if self.waiting.is_empty() {
             return;
         }
@@ -153,7 +197,7 @@ impl Program {
                     version: 0,
                 },
             };
-            hand_over(waiting.place, assessment);
+            hand_over(waiting.whose, waiting.unsaid, assessment);
         }
         self.rows.clear();
     }

@@ -35,6 +35,8 @@ pub enum Refusal {
     },
     /// The program has no model and a score was asked.
     NoModel,
+    /// The journal takes nothing more for now, and only a fold was asked.
+    JournalFull,
     /// The scorer is shutting down.
     Draining,
 }
@@ -78,7 +80,7 @@ impl Refusal {
             Refusal::NotAllowed => 7,
             Refusal::TooLarge { .. } | Refusal::Overloaded { .. } | Refusal::TooLate { .. } => 8,
             Refusal::TooFarAhead(_) => 11,
-            Refusal::NoModel | Refusal::Draining => 14,
+            Refusal::NoModel | Refusal::JournalFull | Refusal::Draining => 14,
         }
     }
 
@@ -94,6 +96,7 @@ impl Refusal {
             Refusal::Overloaded { .. } => "the queue is full; retry later".into(),
             Refusal::TooLate { .. } => "the deadline cannot be met with what is queued before it".into(),
             Refusal::NoModel => "the program has no model; only MODE_FOLD is taken".into(),
+            Refusal::JournalFull => "the journal cannot be written to; retry later".into(),
             Refusal::Draining => "the scorer is shutting down; ask another".into(),
         }
     }
@@ -123,6 +126,7 @@ impl Refusal {
             Refusal::NotAllowed => error_info("IDENTITY_NOT_ALLOWED"),
             Refusal::TooLarge { .. } => error_info("MESSAGE_TOO_LARGE"),
             Refusal::NoModel => error_info("NO_MODEL"),
+            Refusal::JournalFull => error_info("JOURNAL_FULL"),
             Refusal::Draining => error_info("DRAINING"),
         };
         wire::Status {

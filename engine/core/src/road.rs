@@ -4,14 +4,16 @@
 
 use crate::{
     admit::{Admitted, AdmittedLabel, AdmittedOutcome, Gate, Mode},
+    assessment::Assessment,
+    journal::{Draft, Durability, Journal},
     key::HashKey,
     known::{Known, Place},
     model::Model,
     plan::Plan,
     policy::Policy,
-    program::Program,
+    program::{Program, Whose},
     refusal::{Refusal, Violation},
-    transaction::{Clock, EventTime},
+    transaction::{Clock, EventTime, Labelled, Transaction},
     wire,
 };
 
@@ -34,11 +36,16 @@ pub struct Limits {
 pub struct Engine {
     key: HashKey,
     limits: Limits,
-    epoch: u64,
-    sequence: u64,
-    programs: Vec<Program>,
-    known: Known,
+    /// The lives of the scorer whose inputs are known, each with the sequence of its first; the last is this one.
+    pub(crate) epochs: Vec<(u64, u64)>,
+    pub(crate) sequence: u64,
+    pub(crate) programs: Vec<Program>,
+    pub(crate) known: Known,
+    journal: Option<Box<dyn Journal>>,
+    draft: Draft,
     steps: Vec<Step>,
+    /// Answers of the drain under way to transactions that were read and not taken.
+    read: Vec<Option<Assessment>>,
     counts: Counts,
 }
 
@@ -53,6 +60,8 @@ pub struct Counts {
     pub labels: u64,
     /// Outcomes taken.
     pub outcomes: u64,
+    /// Transactions read and not taken, because the journal was full.
+    pub unfolded: u64,
     /// Inputs refused on the road.
     pub refused: u64,
 }
@@ -65,7 +74,7 @@ pub enum Asked {
     /// A label.
     Label(Box<AdmittedLabel>),
     /// An outcome.
-    Outcome(AdmittedOutcome),
+    Outcome(Box<AdmittedOutcome>),
     /// Something refused before: it keeps its place among the answers.
     Refused(Refusal),
 }
@@ -84,6 +93,7 @@ pub enum Answer {
 /// What the first pass of a drain leaves for the last one.
 enum Step {
     Taken { place: Place, program: u16, replayed: bool },
+    Read { place: usize, program: u16 },
     Told { sequence: u64 },
     Refused(Refusal),
 }
@@ -108,10 +118,13 @@ impl Engine {
             known: Known::new(limits.known_ids.max(limits.drain)),
             key,
             limits,
-            epoch,
+            epochs: vec![(1, epoch)],
             sequence: 0,
             programs: Vec::new(),
+            journal: None,
+            draft: Draft::default(),
             steps: Vec::new(),
+            read: Vec::new(),
             counts: Counts::default(),
         }
     }
@@ -168,18 +181,19 @@ impl Engine {
             })
     }
 
-    /// The program of a name, for those who fold history into it.
-    pub fn program_mut(&mut self, name: &str) -> Option<&mut Program> {
-        self.programs.iter_mut().find(|program| program.name == name)
-    }
-
     /// Takes what was asked, in order, and answers each, in order. `asked` is left empty; answers are appended.
     pub fn drain(&mut self, clock: Clock, asked: &mut Vec<Asked>, answers: &mut Vec<Answer>) {
         let mut steps = std::mem::take(&mut self.steps);
+        // State and journal never part: what the journal does not take is read and not folded.
+        let takes = self
+            .journal
+            .as_mut()
+            .is_none_or(|journal| journal.takes(&self.programs));
+        self.draft.begin(clock, self.sequence + 1);
         for block in asked.chunks(ANNOUNCED) {
             self.announce(block);
             steps.extend(block.iter().map(|asked| {
-                self.take(clock, asked).unwrap_or_else(|refusal| {
+                self.take(clock, asked, takes).unwrap_or_else(|refusal| {
                     self.counts.refused += 1;
                     Step::Refused(refusal)
                 })
@@ -187,10 +201,122 @@ impl Engine {
         }
         asked.clear();
         for program in &mut self.programs {
-            program.score(|place, assessment| self.known.answer(place, assessment));
+            program.score(|whose, unsaid, assessment| {
+                if let Some(unsaid) = unsaid {
+                    self.draft.say(unsaid, &assessment);
+                }
+                match whose {
+                    Whose::Taken(place) => self.known.answer(place, assessment),
+                    Whose::Read(place) => self.read[place] = Some(assessment),
+                }
+            });
+        }
+        if let Some(journal) = &mut self.journal
+            && !self.draft.is_empty()
+        {
+            journal.append(&mut self.draft, &self.programs);
         }
         answers.extend(steps.drain(..).map(|step| self.answer(clock, step)));
         self.steps = steps;
+        self.read.clear();
+    }
+
+    /// Folds a transaction of a history into the program at a place, before it is served. It takes a sequence and is
+    /// journaled, but no id is remembered.
+    pub fn fold_history(&mut self, program: usize, transaction: &Transaction) {
+        let Some(served) = self.programs.get_mut(program) else {
+            return;
+        };
+        served.fold(transaction);
+        self.tell_history(|draft| draft.history(program as u16, transaction));
+    }
+
+    /// Takes in a label of a history; see [`Engine::fold_history`].
+    pub fn label_history(&mut self, program: usize, label: &Labelled) {
+        let Some(served) = self.programs.get_mut(program) else {
+            return;
+        };
+        served.history.label(&served.plan, label);
+        self.tell_history(|draft| {
+            draft.label(&AdmittedLabel {
+                program: program as u16,
+                folds: true,
+                class: wire::LabelClass::Unspecified,
+                source: wire::LabelSource::Unspecified,
+                position: None,
+                label: label.clone(),
+            });
+        });
+    }
+
+    fn tell_history(&mut self, tell: impl FnOnce(&mut Draft)) {
+        /// Inputs of a history that are sealed together.
+        const TOGETHER: u32 = 1_024;
+        self.sequence += 1;
+        if self.journal.is_none() {
+            return;
+        }
+        if self.draft.is_empty() || self.draft.count >= TOGETHER {
+            self.flush_history();
+            // A history has no clock of its own.
+            self.draft.begin(Clock(0), self.sequence);
+        }
+        tell(&mut self.draft);
+    }
+
+    /// Journals what of a history waits for more.
+    pub fn flush_history(&mut self) {
+        if let Some(journal) = &mut self.journal
+            && !self.draft.is_empty()
+        {
+            journal.append(&mut self.draft, &self.programs);
+            self.draft.bytes.clear();
+        }
+    }
+
+    /// Lets the journal write what it could not write before; for when nothing arrives.
+    pub fn tend_journal(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.takes(&self.programs);
+        }
+    }
+
+    /// Brings an answer's receipt up to date with what its input survives by now.
+    pub fn tell_survival(&self, answer: &mut Answer) {
+        let receipt = match answer {
+            Answer::Decision(decision) => decision.receipt.as_mut(),
+            Answer::Receipt(receipt) => Some(receipt),
+            Answer::Refused(_) => None,
+        };
+        if let Some(receipt) = receipt {
+            receipt.durability = self.durability(receipt.sequence) as i32;
+        }
+    }
+
+    /// What the input at a sequence survives by now.
+    pub fn survives(&self, sequence: u64) -> Durability {
+        let journal = self.journal.as_ref();
+        journal.map_or(Durability::Memory, |journal| journal.durability(sequence))
+    }
+
+    /// Journals every input from now on.
+    pub fn journal_to(&mut self, journal: Box<dyn Journal>) {
+        self.journal = Some(journal);
+    }
+
+    /// The position of the newest input that was taken; 0 before the first.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The programs, in the order in which they were added.
+    pub fn programs(&self) -> &[Program] {
+        &self.programs
+    }
+
+    /// Likewise, for those who fold history into them.
+    pub fn programs_mut(&mut self) -> &mut [Program] {
+        &mut self.programs
     }
 
     /// What the engine has done.
@@ -216,16 +342,13 @@ impl Engine {
         }
     }
 
-    fn take(&mut self, clock: Clock, asked: &Asked) -> Result<Step, Refusal> {
+    fn take(&mut self, clock: Clock, asked: &Asked, takes: bool) -> Result<Step, Refusal> {
         match asked {
-            Asked::Transaction(admitted) => self.transaction(clock, admitted),
-            Asked::Label(admitted) => self.label(clock, admitted),
-            Asked::Outcome(outcome) => {
-                self.check_ahead(clock, outcome.event_time, "subject.event_time_us")?;
-                self.counts.outcomes += 1;
-                Ok(Step::Told { sequence: self.next() })
-            }
+            Asked::Transaction(admitted) => self.transaction(clock, admitted, takes),
             Asked::Refused(refusal) => Err(refusal.clone()),
+            Asked::Label(_) | Asked::Outcome(_) if !takes => Err(Refusal::JournalFull),
+            Asked::Label(admitted) => self.label(clock, admitted),
+            Asked::Outcome(admitted) => self.outcome(clock, admitted),
         }
     }
 
@@ -234,7 +357,7 @@ impl Engine {
         self.sequence
     }
 
-    fn transaction(&mut self, clock: Clock, admitted: &Admitted) -> Result<Step, Refusal> {
+    fn transaction(&mut self, clock: Clock, admitted: &Admitted, takes: bool) -> Result<Step, Refusal> {
         let program = admitted.program;
         if let Some(place) = self.known.find(admitted.id) {
             return match self.known.at(place) {
@@ -253,9 +376,13 @@ impl Engine {
         if admitted.mode == Mode::Score && !self.programs[usize::from(program)].scores() {
             return Err(Refusal::NoModel);
         }
+        if !takes {
+            return self.read(admitted);
+        }
         let sequence = self.next();
         let place = self.known.take(admitted.id, admitted.payload, sequence);
-        self.programs[usize::from(program)].take(place, admitted);
+        let draft = self.journal.is_some().then_some(&mut self.draft);
+        self.programs[usize::from(program)].take(place, admitted, draft);
         self.counts.transactions += 1;
         Ok(Step::Taken {
             place,
@@ -264,13 +391,37 @@ impl Engine {
         })
     }
 
+    /// Scores a transaction and leaves no trace of it.
+    fn read(&mut self, admitted: &Admitted) -> Result<Step, Refusal> {
+        if admitted.mode == Mode::Fold {
+            return Err(Refusal::JournalFull);
+        }
+        let (place, program) = (self.read.len(), admitted.program);
+        self.read.push(None);
+        self.programs[usize::from(program)].read(Whose::Read(place), admitted, None);
+        self.counts.unfolded += 1;
+        Ok(Step::Read { place, program })
+    }
+
     fn label(&mut self, clock: Clock, admitted: &AdmittedLabel) -> Result<Step, Refusal> {
         self.check_ahead(clock, admitted.label.event_time, "subject.event_time_us")?;
         if admitted.folds {
             let program = &mut self.programs[usize::from(admitted.program)];
             program.history.label(&program.plan, &admitted.label);
         }
+        if self.journal.is_some() {
+            self.draft.label(admitted);
+        }
         self.counts.labels += 1;
+        Ok(Step::Told { sequence: self.next() })
+    }
+
+    fn outcome(&mut self, clock: Clock, admitted: &AdmittedOutcome) -> Result<Step, Refusal> {
+        self.check_ahead(clock, admitted.subject.event_time, "subject.event_time_us")?;
+        if self.journal.is_some() {
+            self.draft.outcome(admitted);
+        }
+        self.counts.outcomes += 1;
         Ok(Step::Told { sequence: self.next() })
     }
 
@@ -284,11 +435,32 @@ impl Engine {
         }
     }
 
+    /// The life of the scorer that gave a sequence number.
+    fn epoch(&self, sequence: u64) -> u64 {
+        let given = self.epochs.iter().rev().find(|&&(first, _)| first <= sequence);
+        given.or(self.epochs.last()).map_or(0, |&(_, epoch)| epoch)
+    }
+
+    fn durability(&self, sequence: u64) -> wire::Durability {
+        let Some(journal) = self.journal.as_ref().filter(|_| sequence > 0) else {
+            return if sequence > 0 {
+                wire::Durability::Memory
+            } else {
+                wire::Durability::NotTaken
+            };
+        };
+        match journal.durability(sequence) {
+            Durability::Memory => wire::Durability::Memory,
+            Durability::Written => wire::Durability::Written,
+            Durability::Synced => wire::Durability::Synced,
+        }
+    }
+
     fn answer(&self, clock: Clock, step: Step) -> Answer {
         let receipt = |sequence, replayed| wire::Receipt {
-            epoch: self.epoch,
+            epoch: self.epoch(sequence),
             sequence,
-            durability: wire::Durability::Memory as i32,
+            durability: self.durability(sequence) as i32,
             replayed,
             rescore_queued: false,
             received_at_us: clock.0,
@@ -296,6 +468,14 @@ impl Engine {
         match step {
             Step::Refused(refusal) => Answer::Refused(refusal),
             Step::Told { sequence } => Answer::Receipt(receipt(sequence, false)),
+            Step::Read { place, program } => {
+                let program = &self.programs[usize::from(program)];
+                let assessment = self.read.get(place).and_then(Option::as_ref);
+                Answer::Decision(Box::new(wire::Decision {
+                    assessment: assessment.map(|assessment| assessment.to_wire(program.version(assessment.made_with))),
+                    receipt: Some(receipt(0, false)),
+                }))
+            }
             Step::Taken {
                 place,
                 program,

@@ -62,6 +62,22 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 10] = [
+        Kind::Purchase,
+        Kind::Withdrawal,
+        Kind::Transfer,
+        Kind::Payout,
+        Kind::Refund,
+        Kind::Reversal,
+        Kind::Incremental,
+        Kind::Clearing,
+        Kind::Verification,
+        Kind::Event,
+    ];
+}
+
 /// A set of kinds, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Kinds(pub u16);

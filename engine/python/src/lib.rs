@@ -1,6 +1,7 @@
 //! The engine as the Python module `engine._native`: the only file that names PyO3.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -10,8 +11,13 @@ use arrow_array::{
     ffi::{FFI_ArrowArray, FFI_ArrowSchema},
     ffi_stream::FFI_ArrowArrayStream,
 };
-use fraudgate_core::{key::HashKey, plan::Plan, transaction::EventTime};
+use fraudgate_core::{key::HashKey, model::hex, plan::Plan, transaction::EventTime};
 use fraudgate_server::{
+    journal::{
+        JournalError,
+        disk::{Disk, Folder as JournalFolder},
+        keyring, look,
+    },
     server::{self, Running, ServerError},
     table::{self, Precision},
     transport::TlsFiles,
@@ -31,6 +37,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _native {
     #[pymodule_export]
     use super::{Folder, Rows, Server};
+    #[pymodule_export]
+    use super::{journal_info, journal_rotate, journal_show, journal_tail, journal_verify};
 }
 
 /// A history of its own that tables are folded into.
@@ -187,6 +195,46 @@ impl Server {
         py.detach(|| self.made(|server| server.warm(program, &transactions, &labels).map_err(value_error)))
     }
 
+    #[pyo3(signature = (journal_key, progress=None))]
+    fn recover<'py>(
+        &self,
+        py: Python<'py>,
+        journal_key: &[u8],
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let secret = journal_key
+            .try_into()
+            .map_err(|_| PyValueError::new_err("journal_key: must be 32 bytes"))?;
+        let mut raised = None;
+        let mut tell = |done: u64, all: u64| {
+            if let Some(progress) = &progress
+                && let Err(error) = Python::attach(|py| progress.call1(py, (done, all)))
+            {
+                raised = Some(error);
+            }
+        };
+        let found = py.detach(|| self.made(|server| server.recover(secret, &mut tell).map_err(value_error)))?;
+        if let Some(error) = raised {
+            return Err(error);
+        }
+        let recovered = PyDict::new(py);
+        recovered.set_item("epoch", found.epoch)?;
+        recovered.set_item("inputs", found.inputs)?;
+        recovered.set_item("segments", found.segments)?;
+        recovered.set_item("torn_bytes", found.torn)?;
+        recovered.set_item("fresh", found.fresh)?;
+        Ok(recovered)
+    }
+
+    fn digest(&self, py: Python<'_>) -> PyResult<String> {
+        if let State::Made(server) = &*self.state() {
+            return Ok(hex(&server.digest()));
+        }
+        let running = self.running()?;
+        let digest = py.detach(|| running.digest()).map_err(runtime_error)?;
+        Ok(hex(&digest))
+    }
+
     fn start(&self) -> PyResult<u16> {
         let mut state = self.state();
         match std::mem::replace(&mut *state, State::Spent) {
@@ -266,4 +314,63 @@ fn batches(source: &Bound<'_, PyAny>) -> PyResult<Vec<RecordBatch>> {
 
 fn value_error(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(error.to_string())
+}
+
+fn journal_error(error: JournalError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+fn secret(name: &str, bytes: &[u8]) -> PyResult<[u8; 32]> {
+    bytes
+        .try_into()
+        .map_err(|_| PyValueError::new_err(format!("{name}: must be 32 bytes")))
+}
+
+#[pyfunction]
+fn journal_info(py: Python<'_>, folder: PathBuf) -> PyResult<String> {
+    let told = py.detach(|| look::info(&folder)).map_err(journal_error)?;
+    Ok(told.to_string())
+}
+
+#[pyfunction]
+fn journal_verify(py: Python<'_>, folder: PathBuf, journal_key: &[u8]) -> PyResult<String> {
+    let key = secret("journal_key", journal_key)?;
+    let told = py.detach(|| look::verify(&folder, &key)).map_err(journal_error)?;
+    Ok(told.to_string())
+}
+
+#[pyfunction]
+fn journal_tail(py: Python<'_>, folder: PathBuf, journal_key: &[u8], inputs: usize) -> PyResult<String> {
+    let key = secret("journal_key", journal_key)?;
+    let told = py.detach(|| look::tail(&folder, &key, inputs)).map_err(journal_error)?;
+    Ok(told.to_string())
+}
+
+#[pyfunction]
+fn journal_show(
+    py: Python<'_>,
+    folder: PathBuf,
+    journal_key: &[u8],
+    hash_key: &[u8],
+    program: &str,
+    id: &str,
+) -> PyResult<String> {
+    let key = secret("journal_key", journal_key)?;
+    let hash_key = HashKey {
+        version: 1,
+        secret: secret("hash_key", hash_key)?,
+    };
+    let told = py.detach(|| look::show(&folder, &key, &hash_key, program, id));
+    Ok(told.map_err(journal_error)?.to_string())
+}
+
+#[pyfunction]
+fn journal_rotate(py: Python<'_>, folder: PathBuf, journal_key: &[u8], new_key: &[u8]) -> PyResult<usize> {
+    let (from, to) = (secret("journal_key", journal_key)?, secret("new_key", new_key)?);
+    py.detach(|| {
+        let open = JournalFolder::open(&folder);
+        let disk: Arc<dyn Disk> = Arc::new(open.map_err(|e| JournalError(e.to_string()))?);
+        keyring::rotate(&disk, &from, &to)
+    })
+    .map_err(journal_error)
 }

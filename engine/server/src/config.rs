@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 use crate::{
+    journal::Settings,
     scoring::Scoring,
     transport::{Allowed, Identities, IdentityError, Limits},
 };
@@ -40,6 +41,8 @@ pub struct Config {
     pub known_ids: usize,
     /// The ONNX Runtime library; needed when a program has a model.
     pub onnxruntime: PathBuf,
+    /// Where inputs are journaled; null: nowhere, and a restart begins anew.
+    pub journal: Option<Settings>,
     /// Who may call what.
     pub identities: Vec<Identity>,
 }

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod grpc;
+pub mod journal;
 pub mod onnx;
 pub mod scoring;
 pub mod server;

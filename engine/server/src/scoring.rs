@@ -17,10 +17,10 @@ use std::{
 
 use fraudgate_core::{road::Engine, transaction::Clock};
 
-pub use queue::{Queue, drain};
+pub use queue::{Queue, drain, tend};
 pub use routes::Scoring;
 
-use crate::transport::Signal;
+use crate::{server::Journaled, transport::Signal};
 
 /// What the services share. Everything of it lives on the engine's thread.
 pub struct Shared {
@@ -34,6 +34,8 @@ pub struct Shared {
     pub message_bytes: usize,
     /// The most items of a batch.
     pub batch: usize,
+    /// Where inputs are journaled.
+    pub journal: Option<Journaled>,
 }
 
 /// The clock, now. A clock before 1970 reads as 1970.

@@ -2,6 +2,7 @@
 //! connections, state and models until it is drained.
 
 mod control;
+mod journal;
 mod thread;
 mod warm;
 
@@ -23,6 +24,7 @@ use fraudgate_core::{
 use tokio_rustls::TlsAcceptor;
 
 pub use control::{Running, Stats};
+pub use journal::Journaled;
 
 use crate::{
     config::Config,
@@ -40,6 +42,7 @@ pub struct Server {
     tls: TlsAcceptor,
     key: HashKey,
     engine: Engine,
+    journal: Option<Journaled>,
 }
 
 /// Why a server cannot do what it is asked.
@@ -78,6 +81,7 @@ impl Server {
             tls,
             engine: Engine::new(key.clone(), epoch(), limits),
             key,
+            journal: None,
             config,
         })
     }
@@ -121,14 +125,16 @@ impl Server {
     ) -> Result<usize, ServerError> {
         let in_program = format!("program {program}");
         let error = error(&in_program);
-        let Some(program) = self.engine.program_mut(program) else {
+        self.may_take().map_err(|e| error(&e))?;
+        let Some(place) = self.engine.programs().iter().position(|served| served.name == program) else {
             return Err(error(&"is not served here"));
         };
-        warm::warm(program, &self.key, transactions, labels).map_err(|e| error(&e))
+        warm::warm(&mut self.engine, place, &self.key, transactions, labels).map_err(|e| error(&e))
     }
 
     /// Listens, and serves from a thread of its own from now on.
     pub fn start(self) -> Result<Running, ServerError> {
+        self.may_take()?;
         let listener = listen(&self.config.listen)?;
         thread::start(self, listener)
     }

@@ -203,6 +203,30 @@ impl EntityHistory {
         }
     }
 
+    /// Writes the state of every key, in the order of keys; see [`super::History::write_canonical`].
+    pub fn write_canonical(&self, write: &mut impl FnMut(&[u8])) {
+        let mut keys: Vec<(KeyHash, KeyNumber)> = self.numbers.iter().map(|(&key, &number)| (key, number)).collect();
+        keys.sort_unstable();
+        write(&self.since.0.to_le_bytes());
+        write(&keys.len().to_le_bytes());
+        let evicted_a_key = self.evicted.len().checked_div(keys.len()).unwrap_or(0);
+        for (key, number) in keys {
+            let number = number as usize;
+            write(&key.0.to_le_bytes());
+            self.events[number].write_canonical(write);
+            if let Some(frauds) = self.frauds.get(number) {
+                frauds.write_canonical(write);
+            }
+            for evicted in &self.evicted[number * evicted_a_key..][..evicted_a_key] {
+                write(&[u8::from(evicted.is_some())]);
+                if let Some(evicted) = evicted {
+                    write(&evicted.oldest.to_le_bytes());
+                    write(&evicted.newest.to_le_bytes());
+                }
+            }
+        }
+    }
+
     fn find_or_add(&mut self, layout: &EntityLayout, key: KeyHash) -> KeyNumber {
         if let Some(number) = self.find(key) {
             return number;

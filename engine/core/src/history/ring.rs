@@ -196,6 +196,17 @@ impl Ring {
         self.base += 1;
     }
 
+    /// Writes the live rows, each with what it added itself.
+    pub fn write_canonical(&self, write: &mut impl FnMut(&[u8])) {
+        write(&(self.last - self.base).to_le_bytes());
+        for row in self.base() + 1..=self.last() {
+            write(&self.time(row).to_le_bytes());
+            for column in 0..self.stride as usize - 1 {
+                write(&self.own(row, column).to_le_bytes());
+            }
+        }
+    }
+
     /// Sees to it that one more row fits, by moving the live rows to the front when a quarter of the buffer is dead, else
     /// by growing it by a quarter: modest, as there is one for every card. Returns by how many rows it moved them.
     fn make_room(&mut self) -> usize {

@@ -114,6 +114,7 @@ pub(super) fn parse(json: &[u8], digest: [u8; 32]) -> Result<Plan, PlanError> {
     }
     Ok(Plan {
         digest,
+        json: json.into(),
         name: declared.name,
         currency,
         layouts: layout::lay_out(declared.entities.len(), declared.lateness_us, &aggregates),

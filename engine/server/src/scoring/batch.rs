@@ -42,7 +42,7 @@ pub async fn score(shared: Rc<Shared>, message: Bytes, by: Option<Clock>) -> Res
 pub async fn report(shared: Rc<Shared>, message: Bytes, by: Option<Clock>) -> Result<wire::ReportResponse, Refusal> {
     let sent: wire::ReportRequest = admit::decode(message, "outcomes")?;
     let answers = ask(&shared, "outcomes", &sent.outcomes, |engine, outcome| {
-        Ok((Asked::Outcome(engine.admit_outcome(outcome)?), by))
+        Ok((Asked::Outcome(Box::new(engine.admit_outcome(outcome)?)), by))
     });
     Ok(wire::ReportResponse {
         results: told(answers.await?),

@@ -4,6 +4,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     future::poll_fn,
     mem,
     rc::{Rc, Weak},
@@ -12,6 +13,7 @@ use std::{
 };
 
 use fraudgate_core::{
+    journal::Durability,
     refusal::Refusal,
     road::{Answer, Asked, Engine},
     transaction::Clock,
@@ -30,8 +32,18 @@ pub struct Queue {
     drainer: Cell<Option<Waker>>,
     /// How long one input takes in a drain, in nanoseconds: an exponentially weighted mean over drains.
     service_ns: Cell<u64>,
+    /// Whether answers wait until what they answer is synced.
+    synced: bool,
+    held: RefCell<VecDeque<Held>>,
     /// What was counted.
     pub door: Door,
+}
+
+/// Answers that wait for what they answer to be synced.
+struct Held {
+    /// The last input that must be.
+    through: u64,
+    answers: Vec<(Rc<Call>, Answer)>,
 }
 
 /// What a queue counts.
@@ -67,10 +79,12 @@ pub struct Room {
 }
 
 impl Queue {
-    /// A queue for at most `capacity` inputs.
-    pub fn new(capacity: usize) -> Queue {
+    /// A queue for at most `capacity` inputs. With `synced`, answers wait until what they answer is synced.
+    pub fn new(capacity: usize, synced: bool) -> Queue {
         Queue {
             capacity,
+            synced,
+            held: RefCell::default(),
             waiting: RefCell::default(),
             drainer: Cell::default(),
             service_ns: Cell::default(),
@@ -147,10 +161,33 @@ impl Queue {
             room.calls.push(call);
         }
         engine.drain(now, &mut room.asked, &mut room.answers);
-        for (call, answer) in room.calls.drain(..).zip(room.answers.drain(..)) {
-            call.answer(answer);
+        let answers = room.calls.drain(..).zip(room.answers.drain(..));
+        if self.synced {
+            self.held.borrow_mut().push_back(Held {
+                through: engine.sequence(),
+                answers: answers.collect(),
+            });
+            self.release(engine);
+        } else {
+            answers.for_each(|(call, answer)| call.answer(answer));
         }
         self.measure(began, place);
+    }
+
+    /// Brings the answers that wait no longer: what they answer is synced, or the journal cannot even write it. Each says
+    /// what holds by now.
+    fn release(&self, engine: &Engine) {
+        let mut held = self.held.borrow_mut();
+        while held
+            .front()
+            .is_some_and(|front| engine.survives(front.through) != Durability::Written)
+        {
+            let Some(front) = held.pop_front() else { break };
+            for (call, mut answer) in front.answers {
+                engine.tell_survival(&mut answer);
+                call.answer(answer);
+            }
+        }
     }
 
     /// How long `inputs` take in a drain, in whole microseconds.
@@ -175,6 +212,17 @@ impl Queue {
                 before - before / 8 + each / 8
             });
         }
+    }
+}
+
+/// Sees for ever to what the journal could not write before and to answers that wait for it.
+pub async fn tend(shared: Rc<Shared>) {
+    let Some(journal) = &shared.journal else { return };
+    loop {
+        journal.news.notified().await;
+        let mut engine = shared.engine.borrow_mut();
+        engine.tend_journal();
+        shared.queue.release(&engine);
     }
 }
 
@@ -250,7 +298,7 @@ mod tests {
 
     #[test]
     fn what_is_behind_too_many_others_for_its_deadline_is_refused_and_not_folded() {
-        let (mut engine, queue, call) = (engine(), Queue::new(64), Call::new());
+        let (mut engine, queue, call) = (engine(), Queue::new(64, false), Call::new());
         queue.service_ns.set(100_000);
         // Ten inputs of 100 us each, all to be answered within 450 us.
         for id in 0..10 {
@@ -270,7 +318,7 @@ mod tests {
 
     #[test]
     fn what_a_caller_asked_who_has_gone_away_is_not_folded() {
-        let (mut engine, queue) = (engine(), Queue::new(64));
+        let (mut engine, queue) = (engine(), Queue::new(64, false));
         let (stays, leaves) = (Call::new(), Call::new());
         for id in 0..4 {
             let call = if id % 2 == 0 { &stays } else { &leaves };
@@ -284,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_takes_nothing_more_until_it_is_drained() {
-        let (mut engine, queue, call) = (engine(), Queue::new(2), Call::new());
+        let (mut engine, queue, call) = (engine(), Queue::new(2, false), Call::new());
         for id in 0..2 {
             queue.ask(&call, asked(&engine, id), None).unwrap();
         }

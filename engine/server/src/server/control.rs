@@ -19,6 +19,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub enum Control {
     /// To say what it counted.
     Stats(replies::SyncSender<Stats>),
+    /// To say what the digest of its state is.
+    Digest(replies::SyncSender<[u8; 32]>),
     /// To stop, and to give what is under way this long.
     Drain(Duration),
 }
@@ -100,8 +102,17 @@ impl Running {
 
     /// What it has counted.
     pub fn stats(&self) -> Result<Stats, ServerError> {
+        self.ask(Control::Stats)
+    }
+
+    /// The digest of its state. Nothing is answered while it is computed.
+    pub fn digest(&self) -> Result<[u8; 32], ServerError> {
+        self.ask(Control::Digest)
+    }
+
+    fn ask<T>(&self, what: impl FnOnce(replies::SyncSender<T>) -> Control) -> Result<T, ServerError> {
         let (sender, receiver) = replies::sync_channel(1);
-        if self.controls.try_send(Control::Stats(sender)).is_err() {
+        if self.controls.try_send(what(sender)).is_err() {
             self.wait(Some(Duration::ZERO))?;
             return Err(ServerError("the server does not run".to_owned()));
         }

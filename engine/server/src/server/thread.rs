@@ -20,11 +20,12 @@ use tokio::{
 };
 
 use super::{
-    Server, ServerError,
+    Journaled, Server, ServerError,
     control::{Control, Ended, Running, Stats},
 };
 use crate::{
-    scoring::{Queue, Scoring, Shared, drain},
+    journal::Promise,
+    scoring::{Queue, Scoring, Shared, drain, tend},
     transport::{Failure, Local, Signal, Traffic, Transport, panic_message},
 };
 
@@ -89,15 +90,21 @@ async fn serve(server: Server, listener: TcpListener, mut controls: mpsc::Receiv
         leaving: leaving.clone(),
         failure: Rc::new(Failure::default()),
     });
+    let synced = server
+        .journal
+        .as_ref()
+        .is_some_and(|journal| journal.promise == Promise::Synced);
     let shared = Rc::new(Shared {
         engine: RefCell::new(server.engine),
-        queue: Queue::new(server.config.queue),
+        queue: Queue::new(server.config.queue, synced),
         leaving,
         message_bytes: server.config.message_bytes,
         batch: server.config.batch,
+        journal: server.journal,
     });
     let local = Local(transport.failure.clone());
     local.spawn(drain(shared.clone()));
+    local.spawn(tend(shared.clone()));
     local.spawn(transport.clone().serve(listener, Rc::new(Scoring(shared.clone()))));
 
     let time = {
@@ -132,6 +139,7 @@ async fn obey(controls: &mut mpsc::Receiver<Control>, shared: &Shared, traffic: 
         match controls.recv().await {
             // Who asked may have stopped waiting.
             Some(Control::Stats(reply)) => drop(reply.try_send(stats(shared, traffic))),
+            Some(Control::Digest(reply)) => drop(reply.try_send(shared.engine.borrow().digest())),
             Some(Control::Drain(time)) => return time,
             None => return Duration::ZERO,
         }
@@ -141,7 +149,7 @@ async fn obey(controls: &mut mpsc::Receiver<Control>, shared: &Shared, traffic: 
 fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
     let door = &shared.queue.door;
     let core = shared.engine.borrow().counts();
-    vec![
+    let mut stats = vec![
         ("connections_open", traffic.open.get()),
         ("connections_accepted", traffic.accepted.get()),
         ("connections_excess", traffic.excess.get()),
@@ -161,5 +169,8 @@ fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
         ("labels", core.labels),
         ("outcomes", core.outcomes),
         ("refused", core.refused),
-    ]
+        ("unfolded", core.unfolded),
+    ];
+    stats.extend(shared.journal.iter().flat_map(Journaled::stats));
+    stats
 }

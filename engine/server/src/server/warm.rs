@@ -5,47 +5,51 @@ use fraudgate_core::{
     history::History,
     key::HashKey,
     plan::Plan,
-    program::Program,
+    road::Engine,
     transaction::{EventTime, Labelled, Transaction},
 };
 
 use crate::table::{Fold, Keys, TableError, walk};
 
-/// Folds tables into a program's history, as if each row had been sent with MODE_FOLD. Ids are not remembered: a
-/// transaction of the tables that is sent again counts again. Returns how many transactions were walked. A refused
-/// table changes nothing.
+/// Folds tables into the history of the program at a place, as if each row had been sent with MODE_FOLD; it is journaled
+/// likewise. Ids are not remembered: a transaction of the tables that is sent again counts again. Returns how many
+/// transactions were walked. A refused table changes nothing.
 pub fn warm(
-    program: &mut Program,
+    engine: &mut Engine,
+    place: usize,
     key: &HashKey,
     transactions: &[RecordBatch],
     labels: &[RecordBatch],
 ) -> Result<usize, TableError> {
-    let mut keys = Keys::new(&program.name, &program.plan, key);
+    // The walk reads the plan while the engine changes.
+    let (name, plan) = (
+        engine.programs()[place].name.clone(),
+        engine.programs()[place].plan.clone(),
+    );
+    let mut keys = Keys::new(&name, &plan, key);
     let mut newest = EventTime(i64::MIN);
-    let mut into = Into {
-        plan: &program.plan,
-        history: &mut program.history,
-    };
-    walk(&program.plan, &mut keys, transactions, labels, &mut newest, &mut into)
+    let mut into = Into { engine, place };
+    let walked = walk(&plan, &mut keys, transactions, labels, &mut newest, &mut into)?;
+    engine.flush_history();
+    Ok(walked)
 }
 
-struct Into<'a> {
-    plan: &'a Plan,
-    history: &'a mut History,
+struct Into<'e> {
+    engine: &'e mut Engine,
+    place: usize,
 }
 
 impl Fold for Into<'_> {
     fn history(&mut self) -> (&Plan, &mut History) {
-        (self.plan, self.history)
+        let program = &mut self.engine.programs_mut()[self.place];
+        (&program.plan, &mut program.history)
     }
 
     fn transaction(&mut self, transaction: &Transaction) {
-        if !self.history.is_beyond(self.plan, transaction.event_time) {
-            self.history.fold(self.plan, transaction);
-        }
+        self.engine.fold_history(self.place, transaction);
     }
 
     fn label(&mut self, label: &Labelled) {
-        self.history.label(self.plan, label);
+        self.engine.label_history(self.place, label);
     }
 }

@@ -1,0 +1,41 @@
+//! The journal: every input that was taken, with its answer and the features it saw, in the order of its sequence. State
+//! is a fold over it. Here are its forms and its sealing; files are the server's.
+//!
+//! A drain is drafted ([`draft`]) as [`record`]s and sealed as one [`chunk`]; chunks stand in a [`segment`] one after the
+//! other; [`reader`] walks them back; [`keys`] wraps each segment's key. ARCHITECTURE.md describes the format.
+
+pub mod chunk;
+pub mod draft;
+pub mod keys;
+pub mod reader;
+pub mod record;
+pub mod segment;
+
+pub use draft::Draft;
+
+use crate::program::Program;
+
+/// What an input that was taken survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// Nothing: it is in memory.
+    Memory,
+    /// The death of the process.
+    Written,
+    /// The loss of power.
+    Synced,
+}
+
+/// Where an engine's drafts go, drain by drain.
+pub trait Journal: Send {
+    /// Whether it takes one more drain. When it does not, the engine reads and does not fold. Also writes what could not
+    /// be written before, if that can be done by now.
+    fn takes(&mut self, programs: &[Program]) -> bool;
+
+    /// Appends a drain, before its answers leave. Takes the draft's bytes and leaves another buffer, perhaps a used one.
+    /// `programs` are those that a new segment states.
+    fn append(&mut self, draft: &mut Draft, programs: &[Program]);
+
+    /// What the input at a sequence survives by now.
+    fn durability(&self, sequence: u64) -> Durability;
+}

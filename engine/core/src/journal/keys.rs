@@ -1,0 +1,162 @@
+//! Each segment has a random key of its own, wrapped under one configured key-encryption key. Rotation wraps the same keys
+//! anew; no segment is rewritten.
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use serde::{Deserialize, Serialize};
+
+use crate::model::hex;
+
+/// Bytes of a wrapped key: nonce, key, tag.
+const WRAPPED: usize = NONCE_LEN + 32 + 16;
+
+/// The key under which segments' keys are wrapped.
+pub struct KeyEncryptionKey {
+    key: LessSafeKey,
+    /// Names it without telling it: the first 8 bytes of a derived hash, in hex.
+    pub name: String,
+}
+
+/// One segment's key, wrapped: a line of the key file, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrappedKey {
+    /// The segment.
+    pub segment: u64,
+    /// The epoch that opened it.
+    pub epoch: u64,
+    /// The name of the key-encryption key.
+    pub under: String,
+    /// The wrapped key, in hex.
+    pub key: String,
+}
+
+/// Why a key cannot be unwrapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// It was wrapped under another key-encryption key.
+    Other {
+        /// The segment.
+        segment: u64,
+        /// The name of the key that it was wrapped under.
+        under: String,
+        /// The name of the key that was given.
+        given: String,
+    },
+    /// The line is not as it was written.
+    Damaged {
+        /// The segment.
+        segment: u64,
+    },
+}
+
+impl std::fmt::Display for KeyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            KeyError::Other { segment, under, given } => write!(
+                f,
+                "the key of segment {segment} is wrapped under key-encryption key {under}; the one given is {given}"
+            ),
+            KeyError::Damaged { segment } => write!(f, "the key of segment {segment} is damaged in the key file"),
+        }
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+impl KeyEncryptionKey {
+    /// The key-encryption key of 256 secret bits.
+    pub fn new(secret: &[u8; 32]) -> Option<KeyEncryptionKey> {
+        let name = blake3::derive_key("fraudgate 2026 name of a journal key-encryption key", secret);
+        Some(KeyEncryptionKey {
+            key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, secret).ok()?),
+            name: hex(&name[..8]),
+        })
+    }
+
+    /// Wraps a segment's key. `nonce` is 96 random bits.
+    pub fn wrap(&self, segment: u64, epoch: u64, key: &[u8; 32], nonce: [u8; NONCE_LEN]) -> Option<WrappedKey> {
+        let mut sealed = *key;
+        let tag = self
+            .key
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(bound(segment, epoch)),
+                &mut sealed,
+            )
+            .ok()?;
+        let wrapped: Vec<u8> = [&nonce[..], &sealed, tag.as_ref()].concat();
+        Some(WrappedKey {
+            segment,
+            epoch,
+            under: self.name.clone(),
+            key: hex(&wrapped),
+        })
+    }
+
+    /// The key that was wrapped.
+    pub fn unwrap(&self, wrapped: &WrappedKey) -> Result<[u8; 32], KeyError> {
+        let segment = wrapped.segment;
+        if wrapped.under != self.name {
+            return Err(KeyError::Other {
+                segment,
+                under: wrapped.under.clone(),
+                given: self.name.clone(),
+            });
+        }
+        let damaged = KeyError::Damaged { segment };
+        let mut bytes = unhex::<WRAPPED>(&wrapped.key).ok_or_else(|| damaged.clone())?;
+        let (nonce, sealed) = bytes.split_at_mut(NONCE_LEN);
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged.clone())?;
+        let opened = self
+            .key
+            .open_in_place(nonce, Aad::from(bound(segment, wrapped.epoch)), sealed)
+            .map_err(|_| damaged.clone())?;
+        <[u8; 32]>::try_from(&*opened).map_err(|_| damaged)
+    }
+}
+
+fn bound(segment: u64, epoch: u64) -> [u8; 16] {
+    let mut bound = [0; 16];
+    bound[..8].copy_from_slice(&segment.to_le_bytes());
+    bound[8..].copy_from_slice(&epoch.to_le_bytes());
+    bound
+}
+
+/// `N` bytes of hexadecimal digits.
+pub fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let digits = digits.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrapped_key_unwraps_under_its_own_key_alone() {
+        let kek = KeyEncryptionKey::new(&[1; 32]).unwrap();
+        let wrapped = kek.wrap(4, 2, &[9; 32], [3; 12]).unwrap();
+        assert_eq!(kek.unwrap(&wrapped), Ok([9; 32]));
+        let other = KeyEncryptionKey::new(&[2; 32]).unwrap();
+        let error = other.unwrap(&wrapped).unwrap_err();
+        assert!(error.to_string().contains(&kek.name) && error.to_string().contains(&other.name));
+        let moved = WrappedKey {
+            segment: 5,
+            ..wrapped.clone()
+        };
+        assert_eq!(kek.unwrap(&moved), Err(KeyError::Damaged { segment: 5 }));
+        let cut = WrappedKey {
+            key: wrapped.key[2..].to_owned(),
+            ..wrapped
+        };
+        assert_eq!(kek.unwrap(&cut), Err(KeyError::Damaged { segment: 4 }));
+    }
+}

@@ -1,0 +1,200 @@
+//! Reads a segment back, chunk by chunk, from the file's bytes. What was never finished at the end is cut; what was damaged
+//! before is named, with what is lost, and never guessed over.
+
+use super::{
+    chunk::{self, Seal},
+    segment::{self, Chain, End, NoHeader},
+};
+
+const DAMAGED: &str = "a chunk is not as it was written";
+
+/// A segment that is read.
+pub struct Reader<'a> {
+    bytes: &'a mut [u8],
+    header: segment::Header,
+    seal: Seal,
+    chain: Chain,
+    /// Where the segment after says that this one ends.
+    end: Option<End>,
+    at: usize,
+    number: u32,
+    next: u64,
+}
+
+/// A chunk that was read.
+#[derive(Debug)]
+pub struct Chunk<'a> {
+    /// The sequence of its first input.
+    pub first: u64,
+    /// How many inputs it holds.
+    pub count: u32,
+    /// Its records.
+    pub body: &'a [u8],
+}
+
+/// How a segment ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// Where, with what digest.
+    pub end: End,
+    /// The sequence of the next input.
+    pub next: u64,
+    /// The bytes behind that are no whole chunk: a write that was under way when the process or the machine died.
+    pub torn: usize,
+}
+
+/// A part of a segment that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The segment.
+    pub segment: u64,
+    /// Where it begins.
+    pub offset: u64,
+    /// The sequence of the first input that is lost.
+    pub first: u64,
+    /// The sequence of the last input that is lost; unknown when nothing readable follows in the segment.
+    pub last: Option<u64>,
+    /// What is wrong.
+    pub what: &'static str,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "segment {} at offset {}: {}; ", self.segment, self.offset, self.what)?;
+        match self.last {
+            Some(last) if last < self.first => f.write_str("no input is lost"),
+            Some(last) => write!(f, "inputs {} to {last} are lost", self.first),
+            None => write!(f, "inputs from {} on are lost, in this segment", self.first),
+        }
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// What comes next of a segment.
+#[derive(Debug)]
+pub enum Next<'a> {
+    /// A chunk.
+    Chunk(Chunk<'a>),
+    /// Its end.
+    Tail(Tail),
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of the segment in `bytes`, which are opened in place. `end` is what the segment after says of it, if there is
+    /// one: then nothing of it may be missing.
+    pub fn new(bytes: &'a mut [u8], key: &[u8; 32], end: Option<End>) -> Result<Reader<'a>, NoHeader> {
+        let header = segment::Header::read(bytes)?;
+        let chain = Chain::begin(&header.write());
+        Ok(Reader {
+            seal: Seal::new(key, chain.0).map_err(|_| NoHeader::Damaged)?,
+            chain,
+            end: end.filter(|end| end.segment == header.segment),
+            at: segment::HEADER,
+            number: 0,
+            next: header.first,
+            header,
+            bytes,
+        })
+    }
+
+    /// The segment's header.
+    pub fn header(&self) -> &segment::Header {
+        &self.header
+    }
+
+    /// Where it stands: what a torn segment would end with.
+    pub fn here(&self) -> Tail {
+        self.tail(0)
+    }
+
+    /// The next chunk, or the end.
+    pub fn advance(&mut self) -> Result<Next<'_>, Damage> {
+        if let Some(end) = self.end
+            && self.at as u64 >= end.offset
+        {
+            if end != self.end() {
+                return Err(self.damage(None, "is not what the segment after says of it"));
+            }
+            return Ok(Next::Tail(self.tail(0)));
+        }
+        let Some((header, length)) = whole(&self.bytes[self.at..]) else {
+            return self.stopped().map(Next::Tail);
+        };
+        if (header.number, header.first) != (self.number, self.next) {
+            return Err(self.damage(
+                header.first.checked_sub(1),
+                "a chunk is missing or stands in another's place",
+            ));
+        }
+        let chain = self.chain.then(&self.bytes[self.at..self.at + length]);
+        let damage = self.damage(None, "a chunk was not sealed with this segment's key");
+        let chunk = &mut self.bytes[self.at..self.at + length];
+        let body = self.seal.open(&header, chunk).map_err(|_| damage)?;
+        self.at += length;
+        self.number += 1;
+        self.next += u64::from(header.count);
+        self.chain = chain;
+        Ok(Next::Chunk(Chunk {
+            first: header.first,
+            count: header.count,
+            body,
+        }))
+    }
+
+    /// What it means that no whole chunk stands here. An end that nobody vouches for is a write under way, unless a later
+    /// chunk stands behind it that knew this place to be synced: then what stood here was damaged afterwards.
+    fn stopped(&self) -> Result<Tail, Damage> {
+        let behind = &self.bytes[self.at..];
+        let written = behind.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        // A header is believed by its CRC; that is computed only for what could be one.
+        let mut later = (1..written).filter_map(|from| {
+            let header = chunk::Header::read(&behind[from..])?;
+            let follows = header.number > self.number && header.first >= self.next;
+            follows.then(|| whole(&behind[from..])).flatten()
+        });
+        let last = later
+            .next()
+            .and_then(|(header, _)| Some((header, header.first.checked_sub(1)?)));
+        if self.end.is_some() {
+            return Err(self.damage(last.map(|(_, last)| last), DAMAGED));
+        }
+        match last {
+            Some((header, last)) if header.synced > self.at as u64 => Err(self.damage(Some(last), DAMAGED)),
+            _ => Ok(self.tail(written)),
+        }
+    }
+
+    fn end(&self) -> End {
+        End {
+            segment: self.header.segment,
+            offset: self.at as u64,
+            digest: self.chain.0,
+        }
+    }
+
+    fn tail(&self, torn: usize) -> Tail {
+        Tail {
+            end: self.end(),
+            next: self.next,
+            torn,
+        }
+    }
+
+    fn damage(&self, last: Option<u64>, what: &'static str) -> Damage {
+        Damage {
+            segment: self.header.segment,
+            offset: self.at as u64,
+            first: self.next,
+            last,
+            what,
+        }
+    }
+}
+
+/// The header of the whole chunk at the beginning of `bytes`, and the chunk's length.
+fn whole(bytes: &[u8]) -> Option<(chunk::Header, usize)> {
+    let header = chunk::Header::read(bytes)?;
+    let chunk = header.whole(bytes)?;
+    Some((header, chunk.len()))
+}

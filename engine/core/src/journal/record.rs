@@ -1,0 +1,366 @@
+//! What the journal holds of each input, read back. [`super::draft`] writes it; the two files are one format, whose version
+//! stands in the segment's header. All numbers are little-endian.
+//!
+//! A chunk's body is the clock of its drain (8 bytes) and then records, each beginning with its tag (1) and its program's
+//! number (2). Numbers of programs hold within a segment, whose first chunk states each of them.
+
+use prost::bytes::{Buf, TryGetError};
+
+use super::draft::SAID;
+use crate::{
+    admit::{Admitted, AdmittedLabel, AdmittedOutcome, Mode, Subject},
+    assessment::{Assessment, MadeWith, Tier},
+    features::{FeatureSet, Lateness},
+    plan::MAX_FEATURES,
+    policy::{Override, Verdict},
+    transaction::{
+        AmountMinor, Clock, EventTime, KeyHash, Kind, Labelled, MAX_AMOUNT_MINOR, MAX_ENTITIES, MAX_NUMBERS,
+        Transaction,
+    },
+    wire,
+};
+
+/// What a record is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Tag {
+    Program = 1,
+    Scored = 2,
+    Folded = 3,
+    Label = 4,
+    Outcome = 5,
+    History = 6,
+}
+
+/// What is said of a scored row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flags(pub u8);
+
+impl Flags {
+    pub const LATE: Flags = Flags(1);
+    pub const BEYOND: Flags = Flags(2);
+    pub const DROPPED: Flags = Flags(4);
+    pub const MISSING: Flags = Flags(8);
+    pub const INCOMPLETE: Flags = Flags(16);
+
+    pub fn set(&mut self, flag: Flags, when: bool) {
+        self.0 |= if when { flag.0 } else { 0 };
+    }
+
+    fn has(self, flag: Flags) -> bool {
+        self.0 & flag.0 != 0
+    }
+}
+
+/// One record.
+#[derive(Clone, Debug)]
+pub enum Record<'a> {
+    /// A program as it stands from here on; takes no sequence.
+    Program(Stated<'a>),
+    /// A transaction, with its answer when an assessment was asked.
+    Transaction(Admitted, Option<Scored<'a>>),
+    /// A transaction of a history that was folded in before the program was served: the program's number, and what
+    /// features see.
+    History(u16, Transaction),
+    /// A label.
+    Label(AdmittedLabel),
+    /// An outcome.
+    Outcome(AdmittedOutcome),
+}
+
+/// A program as it stands at a place of the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stated<'a> {
+    /// Its number in this segment.
+    pub program: u16,
+    /// Its name.
+    pub name: &'a str,
+    /// Since when its state is complete.
+    pub complete_since: EventTime,
+    /// The newest event time that it had folded.
+    pub watermark: EventTime,
+    /// The plan, as bytes.
+    pub plan: &'a [u8],
+    /// The policy, as bytes.
+    pub policy: &'a [u8],
+    /// SHA-256 of the model's manifest; empty without a model.
+    pub model_digest: &'a [u8],
+}
+
+/// What a transaction saw and was answered.
+#[derive(Clone, Debug)]
+pub struct Scored<'a> {
+    /// The answer; what it was made with is the program as last stated.
+    pub assessment: Assessment,
+    row: &'a [u8],
+}
+
+impl Scored<'_> {
+    /// The features that were scored, in plan order.
+    pub fn row(&self) -> impl Iterator<Item = f32> + '_ {
+        self.row.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value))
+    }
+}
+
+/// Bytes are no record. They passed the seal, so an engine that writes another format wrote them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRecord;
+
+impl From<TryGetError> for NoRecord {
+    fn from(_: TryGetError) -> NoRecord {
+        NoRecord
+    }
+}
+
+/// The records of a chunk's body.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    /// The clock of the drain.
+    pub clock: Clock,
+    rest: &'a [u8],
+}
+
+impl<'a> Records<'a> {
+    /// The records of `body`.
+    pub fn new(mut body: &'a [u8]) -> Result<Records<'a>, NoRecord> {
+        Ok(Records {
+            clock: Clock(body.try_get_i64_le()?),
+            rest: body,
+        })
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>, NoRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let read = record(&mut self.rest);
+        if read.is_err() {
+            self.rest = &[];
+        }
+        Some(read)
+    }
+}
+
+fn record<'a>(b: &mut &'a [u8]) -> Result<Record<'a>, NoRecord> {
+    let tag = b.try_get_u8()?;
+    let program = b.try_get_u16_le()?;
+    match tag {
+        tag if tag == Tag::Program as u8 => stated(program, b).map(Record::Program),
+        tag if tag == Tag::Scored as u8 => {
+            let mut admitted = admitted(program, Mode::Score, b)?;
+            let scored = scored(b)?;
+            admitted.dropped = scored.assessment.dropped;
+            Ok(Record::Transaction(admitted, Some(scored)))
+        }
+        tag if tag == Tag::Folded as u8 => Ok(Record::Transaction(admitted(program, Mode::Fold, b)?, None)),
+        tag if tag == Tag::Label as u8 => label(program, b).map(Record::Label),
+        tag if tag == Tag::Outcome as u8 => outcome(program, b).map(Record::Outcome),
+        tag if tag == Tag::History as u8 => Ok(Record::History(program, transaction(b)?)),
+        _ => Err(NoRecord),
+    }
+}
+
+fn stated<'a>(program: u16, b: &mut &'a [u8]) -> Result<Stated<'a>, NoRecord> {
+    Ok(Stated {
+        program,
+        complete_since: EventTime(b.try_get_i64_le()?),
+        watermark: EventTime(b.try_get_i64_le()?),
+        name: str::from_utf8(long(b)?).map_err(|_| NoRecord)?,
+        plan: long(b)?,
+        policy: long(b)?,
+        model_digest: long(b)?,
+    })
+}
+
+fn admitted(program: u16, mode: Mode, b: &mut &[u8]) -> Result<Admitted, NoRecord> {
+    let id = KeyHash(b.try_get_u128_le()?);
+    let payload = KeyHash(b.try_get_u128_le()?);
+    let transaction = transaction(b)?;
+    Ok(Admitted {
+        program,
+        id,
+        payload,
+        mode,
+        decide_by: None,
+        dropped: 0,
+        position: position(b)?,
+        transaction,
+    })
+}
+
+fn transaction(b: &mut &[u8]) -> Result<Transaction, NoRecord> {
+    let event_time = EventTime(b.try_get_i64_le()?);
+    let utc_offset_minutes = b.try_get_i16_le()?;
+    let kind = kind(b)?;
+    let amount = amount(b)?;
+    let entities = entities(b)?;
+    let slots = b.try_get_u32_le()?;
+    let mut numbers = [f64::NAN; MAX_NUMBERS];
+    for slot in (0..MAX_NUMBERS).filter(|slot| slots >> slot & 1 != 0) {
+        numbers[slot] = b.try_get_f64_le()?;
+    }
+    Ok(Transaction {
+        event_time,
+        utc_offset_minutes,
+        kind,
+        amount,
+        entities,
+        numbers,
+    })
+}
+
+fn scored<'a>(b: &mut &'a [u8]) -> Result<Scored<'a>, NoRecord> {
+    let flags = Flags(b.try_get_u8()?);
+    let features = usize::from(b.try_get_u16_le()?);
+    if features > MAX_FEATURES {
+        return Err(NoRecord);
+    }
+    let dropped = if flags.has(Flags::DROPPED) {
+        b.try_get_u16_le()?
+    } else {
+        0
+    };
+    let mut set = |flag| -> Result<FeatureSet, NoRecord> {
+        let mut bits = [0; MAX_FEATURES / 8];
+        if flags.has(flag) {
+            let given = take(b, features.div_ceil(8))?;
+            bits[..given.len()].copy_from_slice(given);
+        }
+        Ok(FeatureSet::of_bits(&bits))
+    };
+    let (missing, incomplete) = (set(Flags::MISSING)?, set(Flags::INCOMPLETE)?);
+    let row = take(b, 4 * features)?;
+    let mut said = take(b, SAID)?;
+    let verdict = verdict(said.try_get_u8()?)?;
+    let policy_verdict = self::verdict(said.try_get_u8()?)?;
+    let overridden = match said.try_get_u8()? {
+        0 => None,
+        1 => Some(Override::Observe),
+        _ => return Err(NoRecord),
+    };
+    let tier = match said.try_get_u8()? {
+        1 => Tier::Full {
+            fraud_probability: said.try_get_f64_le()?,
+            risk_score: said.try_get_f64_le()?,
+        },
+        4 => Tier::Default,
+        _ => return Err(NoRecord),
+    };
+    Ok(Scored {
+        assessment: Assessment {
+            verdict,
+            policy_verdict,
+            overridden,
+            tier,
+            lateness: if flags.has(Flags::BEYOND) {
+                Lateness::Beyond
+            } else if flags.has(Flags::LATE) {
+                Lateness::Late
+            } else {
+                Lateness::InOrder
+            },
+            missing,
+            incomplete,
+            dropped,
+            made_with: MadeWith { program: 0, version: 0 },
+        },
+        row,
+    })
+}
+
+fn label(program: u16, b: &mut &[u8]) -> Result<AdmittedLabel, NoRecord> {
+    let folds = b.try_get_u8()? != 0;
+    let fraud = match b.try_get_u8()? {
+        0 => None,
+        1 => Some(false),
+        2 => Some(true),
+        _ => return Err(NoRecord),
+    };
+    let class = wire::LabelClass::try_from(i32::from(b.try_get_u8()?)).map_err(|_| NoRecord)?;
+    let source = wire::LabelSource::try_from(i32::from(b.try_get_u8()?)).map_err(|_| NoRecord)?;
+    let subject = subject(b)?;
+    Ok(AdmittedLabel {
+        program,
+        folds,
+        class,
+        source,
+        position: position(b)?,
+        label: Labelled {
+            transaction: subject.transaction,
+            event_time: subject.event_time,
+            kind: subject.kind,
+            entities: subject.entities,
+            fraud,
+        },
+    })
+}
+
+fn outcome(program: u16, b: &mut &[u8]) -> Result<AdmittedOutcome, NoRecord> {
+    Ok(AdmittedOutcome {
+        program,
+        fate: wire::Fate::try_from(i32::from(b.try_get_u8()?)).map_err(|_| NoRecord)?,
+        decider: wire::Decider::try_from(i32::from(b.try_get_u8()?)).map_err(|_| NoRecord)?,
+        amount: amount(b)?,
+        subject: subject(b)?,
+        position: position(b)?,
+    })
+}
+
+fn subject(b: &mut &[u8]) -> Result<Subject, NoRecord> {
+    Ok(Subject {
+        transaction: KeyHash(b.try_get_u128_le()?),
+        event_time: EventTime(b.try_get_i64_le()?),
+        kind: kind(b)?,
+        entities: entities(b)?,
+    })
+}
+
+fn kind(b: &mut &[u8]) -> Result<Kind, NoRecord> {
+    let number = b.try_get_u8()?;
+    let kind = Kind::ALL.into_iter().find(|&kind| kind as u8 == number);
+    kind.ok_or(NoRecord)
+}
+
+fn verdict(number: u8) -> Result<Verdict, NoRecord> {
+    let all = [Verdict::Approve, Verdict::Challenge, Verdict::Hold, Verdict::Decline];
+    let verdict = all.into_iter().find(|&verdict| verdict as u8 == number);
+    verdict.ok_or(NoRecord)
+}
+
+fn amount(b: &mut &[u8]) -> Result<Option<AmountMinor>, NoRecord> {
+    match b.try_get_i64_le()? {
+        -1 => Ok(None),
+        minor @ 0..=MAX_AMOUNT_MINOR => Ok(Some(AmountMinor(minor))),
+        _ => Err(NoRecord),
+    }
+}
+
+fn entities(b: &mut &[u8]) -> Result<[Option<KeyHash>; MAX_ENTITIES], NoRecord> {
+    let slots = b.try_get_u8()?;
+    let mut entities = [None; MAX_ENTITIES];
+    for slot in (0..MAX_ENTITIES).filter(|slot| slots >> slot & 1 != 0) {
+        entities[slot] = Some(KeyHash(b.try_get_u128_le()?));
+    }
+    Ok(entities)
+}
+
+fn position(b: &mut &[u8]) -> Result<Option<Box<[u8]>>, NoRecord> {
+    let length = usize::from(b.try_get_u8()?);
+    let position = take(b, length)?;
+    Ok((length > 0).then(|| position.into()))
+}
+
+fn long<'a>(b: &mut &'a [u8]) -> Result<&'a [u8], NoRecord> {
+    let length = usize::try_from(b.try_get_u32_le()?).map_err(|_| NoRecord)?;
+    take(b, length)
+}
+
+fn take<'a>(b: &mut &'a [u8], length: usize) -> Result<&'a [u8], NoRecord> {
+    let (taken, rest) = b.split_at_checked(length).ok_or(NoRecord)?;
+    *b = rest;
+    Ok(taken)
+}

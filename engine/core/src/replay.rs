@@ -1,0 +1,302 @@
+//! State as a fold over the journal: what was journaled is taken in again, in order, with the answers that were given. No
+//! model runs, no clock is read; the same records give the same state, and the digest of both is equal.
+//!
+//! The programs are those that are configured now. Records of one that is not are passed over; when a program's plan has
+//! changed, its state is folded anew under the plan of now, entities and numbers by their names.
+
+use prost::Message;
+
+use crate::{
+    admit::Admitted,
+    assessment::{MadeWith, Version},
+    features::Lateness,
+    journal::record::{Record, Scored, Stated},
+    plan::Plan,
+    policy::Policy,
+    road::Engine,
+    transaction::{EventTime, KeyHash, MAX_ENTITIES, MAX_NUMBERS, Transaction},
+};
+
+/// Takes a journal in again. Segments come in their order.
+pub struct Replay<'e> {
+    engine: &'e mut Engine,
+    /// By the number that a program has in the segment.
+    stated: Vec<Option<Place>>,
+    /// Whether a program's state was begun, by its place in the engine.
+    begun: Vec<bool>,
+    /// Inputs taken in.
+    pub inputs: u64,
+}
+
+/// Where what is journaled of a program belongs in the engine.
+struct Place {
+    made_with: MadeWith,
+    /// The slots of now, by the slots of then; `None` when the plan is the same.
+    moved: Option<Moved>,
+}
+
+struct Moved {
+    entities: [Option<usize>; MAX_ENTITIES],
+    numbers: [Option<usize>; MAX_NUMBERS],
+}
+
+/// Why a journal cannot be taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplayError {
+    /// Sequences do not follow each other.
+    Gap {
+        /// The sequence that had to come.
+        expected: u64,
+        /// The one that came.
+        found: u64,
+    },
+    /// A record names a program that its segment does not state.
+    Unstated {
+        /// The sequence.
+        sequence: u64,
+    },
+    /// A stated plan or policy cannot be read.
+    Program(String),
+    /// What is folded differs from what was: the journal is not this engine's.
+    Diverged {
+        /// The sequence.
+        sequence: u64,
+    },
+}
+
+impl std::fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ReplayError::Gap { expected, found } => write!(f, "input {expected} had to come, and {found} did"),
+            ReplayError::Unstated { sequence } => write!(f, "input {sequence} names a program that is not stated"),
+            ReplayError::Program(error) => write!(f, "a program's record: {error}"),
+            ReplayError::Diverged { sequence } => {
+                write!(
+                    f,
+                    "input {sequence} was taken in another state than what is journaled before it makes"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReplayError {}
+
+impl<'e> Replay<'e> {
+    /// Takes a journal in to an engine that serves its programs and has taken nothing yet.
+    pub fn new(engine: &'e mut Engine) -> Replay<'e> {
+        engine.epochs.clear();
+        Replay {
+            begun: vec![false; engine.programs.len()],
+            engine,
+            stated: Vec::new(),
+            inputs: 0,
+        }
+    }
+
+    /// The next segment: its epoch and the sequence of its first input. Only the first of a journal may begin late: what
+    /// stood before it was removed.
+    pub fn segment(&mut self, epoch: u64, first: u64) -> Result<(), ReplayError> {
+        self.stated.clear();
+        if self.engine.epochs.is_empty() {
+            self.engine.sequence = first.saturating_sub(1);
+        }
+        self.expect(first)?;
+        if self.engine.epochs.last().is_none_or(|&(_, last)| last != epoch) {
+            self.engine.epochs.push((first, epoch));
+        }
+        Ok(())
+    }
+
+    /// The next record.
+    pub fn record(&mut self, record: &Record) -> Result<(), ReplayError> {
+        if let Record::Program(stated) = record {
+            return self.program(stated);
+        }
+        self.inputs += 1;
+        self.engine.sequence += 1;
+        let sequence = self.engine.sequence;
+        let number = match record {
+            Record::Program(stated) => stated.program,
+            Record::Transaction(admitted, _) => admitted.program,
+            Record::History(program, _) => *program,
+            Record::Label(admitted) => admitted.program,
+            Record::Outcome(admitted) => admitted.program,
+        };
+        let Some(place) = self.stated.get(usize::from(number)) else {
+            return Err(ReplayError::Unstated { sequence });
+        };
+        let Some(place) = place else { return Ok(()) };
+        let program = &mut self.engine.programs[usize::from(place.made_with.program)];
+        match record {
+            Record::Transaction(admitted, scored) => {
+                let known = self.engine.known.take(admitted.id, admitted.payload, sequence);
+                let beyond = program
+                    .history
+                    .is_beyond(&program.plan, admitted.transaction.event_time);
+                if let Some(Scored { assessment, .. }) = scored {
+                    let mut assessment = assessment.clone();
+                    assessment.made_with = place.made_with;
+                    if place.moved.is_none() && beyond != (assessment.lateness == Lateness::Beyond) {
+                        return Err(ReplayError::Diverged { sequence });
+                    }
+                    self.engine.known.answer(known, assessment);
+                }
+                match &place.moved {
+                    None => program.fold(&admitted.transaction),
+                    Some(moved) => program.fold(&moved.transaction(&admitted.transaction)),
+                }
+            }
+            Record::History(_, transaction) => match &place.moved {
+                None => program.fold(transaction),
+                Some(moved) => program.fold(&moved.transaction(transaction)),
+            },
+            Record::Label(admitted) if admitted.folds => match &place.moved {
+                None => program.history.label(&program.plan, &admitted.label),
+                Some(moved) => {
+                    let mut label = admitted.label.clone();
+                    label.entities = moved.entities(&label.entities);
+                    program.history.label(&program.plan, &label);
+                }
+            },
+            Record::Label(_) | Record::Outcome(_) | Record::Program(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The features that a transaction would see if it came next, as they are scored; `None` when its program's plan is
+    /// another now.
+    pub fn would_see(&mut self, admitted: &Admitted) -> Option<Vec<f32>> {
+        let place = self.stated.get(usize::from(admitted.program))?.as_ref()?;
+        if place.moved.is_some() {
+            return None;
+        }
+        let program = &mut self.engine.programs[usize::from(place.made_with.program)];
+        let mut row = vec![f64::NAN; program.plan.features.len()];
+        program.history.see(&program.plan, &admitted.transaction, &mut row);
+        Some(row.iter().map(|&value| value as f32).collect())
+    }
+
+    /// The inputs of a chunk begin with this sequence.
+    pub fn expect(&self, first: u64) -> Result<(), ReplayError> {
+        let expected = self.engine.sequence + 1;
+        if first == expected {
+            Ok(())
+        } else {
+            Err(ReplayError::Gap { expected, found: first })
+        }
+    }
+
+    /// All is taken in: what comes next belongs to `epoch`. Gives the programs of which nothing was journaled.
+    pub fn finish(self, epoch: u64) -> Vec<String> {
+        self.engine.epochs.push((self.engine.sequence + 1, epoch));
+        let programs = self.engine.programs.iter().zip(self.begun);
+        programs
+            .filter(|(_, begun)| !begun)
+            .map(|(program, _)| program.name.clone())
+            .collect()
+    }
+
+    fn program(&mut self, stated: &Stated) -> Result<(), ReplayError> {
+        let number = usize::from(stated.program);
+        if number >= self.stated.len() {
+            self.stated.resize_with(number + 1, || None);
+        }
+        let Some(place) = self
+            .engine
+            .programs
+            .iter()
+            .position(|program| program.name == stated.name)
+        else {
+            self.stated[number] = None;
+            return Ok(());
+        };
+        let plan = Plan::parse(stated.plan).map_err(|e| ReplayError::Program(e.to_string()))?;
+        let policy = Policy::parse(stated.policy).map_err(|e| ReplayError::Program(e.to_string()))?;
+        let program = &mut self.engine.programs[place];
+        if !std::mem::replace(&mut self.begun[place], true) {
+            // What was journaled before and removed since is not known to this state.
+            program.begin(stated.complete_since.max(stated.watermark));
+        }
+        let version = program.know_version(Version::new(&plan, &policy.digest, stated.model_digest));
+        self.stated[number] = Some(Place {
+            made_with: MadeWith {
+                // There are no more programs than this counts.
+                program: place as u16,
+                version,
+            },
+            moved: (plan.digest != program.plan.digest).then(|| Moved::new(&plan, &program.plan)),
+        });
+        Ok(())
+    }
+}
+
+impl Moved {
+    fn new(then: &Plan, now: &Plan) -> Moved {
+        let (mut entities, mut numbers) = ([None; MAX_ENTITIES], [None; MAX_NUMBERS]);
+        for (slot, name) in entities.iter_mut().zip(&then.entities) {
+            *slot = now.entity(name);
+        }
+        for (slot, name) in numbers.iter_mut().zip(&then.numbers) {
+            *slot = now.number(name);
+        }
+        Moved { entities, numbers }
+    }
+
+    fn transaction(&self, then: &Transaction) -> Transaction {
+        let mut now = then.clone();
+        now.entities = self.entities(&then.entities);
+        now.numbers = [f64::NAN; MAX_NUMBERS];
+        for (&slot, &number) in self.numbers.iter().zip(&then.numbers) {
+            if let Some(slot) = slot {
+                now.numbers[slot] = number;
+            }
+        }
+        now
+    }
+
+    fn entities(&self, then: &[Option<KeyHash>; MAX_ENTITIES]) -> [Option<KeyHash>; MAX_ENTITIES] {
+        let mut now = [None; MAX_ENTITIES];
+        for (&slot, &key) in self.entities.iter().zip(then) {
+            if let Some(slot) = slot {
+                now[slot] = key;
+            }
+        }
+        now
+    }
+}
+
+impl Engine {
+    /// The digest of the whole state in a canonical order, caches left out: equal digests are equal states. Programs in their
+    /// order, in each the entities by slot, keys sorted, rows by time; then the known ids with their answers, by sequence.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        let mut write = |bytes: &[u8]| {
+            hasher.update(bytes);
+        };
+        write(&self.sequence.to_le_bytes());
+        for program in &self.programs {
+            write(&(program.name.len() as u64).to_le_bytes());
+            write(program.name.as_bytes());
+            write(&program.plan.digest);
+            let EventTime(complete_since) = program.complete_since;
+            write(&complete_since.to_le_bytes());
+            program.history.write_canonical(&mut write);
+        }
+        let mut answer = Vec::new();
+        for taken in self.known.iter() {
+            write(&taken.id.0.to_le_bytes());
+            write(&taken.payload.0.to_le_bytes());
+            write(&taken.sequence.to_le_bytes());
+            answer.clear();
+            if let Some(assessment) = &taken.assessment {
+                let program = &self.programs[usize::from(assessment.made_with.program)];
+                let sent = assessment.to_wire(program.version(assessment.made_with));
+                answer.extend_from_slice(&sent.encode_to_vec());
+            }
+            write(&(answer.len() as u64).to_le_bytes());
+            write(&answer);
+        }
+        *hasher.finalize().as_bytes()
+    }
+}

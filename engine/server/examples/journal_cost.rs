@@ -1,0 +1,203 @@
+//! What the journal costs, without a wire and a model of note: `cargo run --release --example journal_cost FOLDER`.
+//! Prints JSON: bytes a record, nanoseconds a transaction with and without a journal by size of drain, the longest append
+//! while a sync is under way, and replayed inputs a second.
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use fraudgate_core::{
+    key::HashKey,
+    model::{Forest, ForestFailure, Manifest, Model, hex},
+    plan::Plan,
+    policy::Policy,
+    road::{Asked, Engine, Limits},
+    transaction::{Clock, EventTime},
+    wire,
+};
+use fraudgate_server::journal::{
+    Promise, Settings, Writer,
+    disk::{Disk, Folder},
+    keeper::Keeper,
+    keyring::Keyring,
+    recover,
+};
+
+const START_US: i64 = 1_700_000_000_000_000;
+const DAY_US: i64 = 86_400_000_000;
+const SECRET: [u8; 32] = [3; 32];
+
+struct Constant;
+
+impl Forest for Constant {
+    fn score(&mut self, _: &[f32], n: usize, log_odds: &mut Vec<f32>) -> Result<(), ForestFailure> {
+        log_odds.resize(log_odds.len() + n, 0.0);
+        Ok(())
+    }
+}
+
+/// The Handbook's features: amount, weekend, night, and per customer and terminal counts and sums over 1, 7 and 30 days.
+fn plan() -> String {
+    let mut features = vec![
+        r#"{"name":"amount","op":"amount"}"#.to_owned(),
+        r#"{"name":"weekend","op":"weekend"}"#.to_owned(),
+        r#"{"name":"night","op":"night","through_hour":6}"#.to_owned(),
+    ];
+    for days in [1, 7, 30] {
+        let us = days * DAY_US;
+        let kinds = r#""where":{"kinds":["purchase"]}"#;
+        features.push(format!(
+            r#"{{"name":"c{days}","op":"count","entity":0,"window_us":{us},"delay_us":0,"inclusive":true,{kinds}}}"#
+        ));
+        features.push(format!(
+            r#"{{"name":"m{days}","op":"mean","entity":0,"window_us":{us},"delay_us":0,"inclusive":true,{kinds}}}"#
+        ));
+        let delay = 7 * DAY_US;
+        for (op, inclusive) in [("count", r#""inclusive":false,"#), ("risk", "")] {
+            features.push(format!(
+                r#"{{"name":"t{op}{days}","op":"{op}","entity":1,"window_us":{us},"delay_us":{delay},{inclusive}{kinds}}}"#
+            ));
+        }
+    }
+    format!(
+        r#"{{"format":1,"name":"cost","currency":"EUR","entities":["customer","terminal"],"numbers":[],"texts":[],
+        "fraud":["third_party_fraud"],"lateness_us":{},"features":[{}]}}"#,
+        37 * DAY_US,
+        features.join(",")
+    )
+}
+
+fn engine() -> Result<Engine, Box<dyn std::error::Error>> {
+    let plan = Plan::parse(plan().as_bytes())?;
+    let names: Vec<String> = plan
+        .features
+        .iter()
+        .map(|feature| format!("{:?}", feature.name))
+        .collect();
+    let manifest = format!(
+        r#"{{"format":1,"plan_digest":"{}","onnx_sha256":"","input":"features","output":"log_odds","features":[{}],
+        "probability":{{"log_odds":[-10,10],"value":[0.001,0.999]}},"risk":{{"log_odds":[-10,10],"value":[0,100]}}}}"#,
+        hex(&plan.digest),
+        names.join(",")
+    );
+    let model = Model::new(Manifest::parse(manifest.as_bytes())?, Box::new(Constant));
+    let limits = Limits {
+        known_ids: 262_144,
+        drain: 16_384,
+        ahead_us: None,
+    };
+    let key = HashKey {
+        version: 1,
+        secret: [7; 32],
+    };
+    let mut engine = Engine::new(key, 1, limits);
+    let policy = Policy::parse(br#"{"format":1,"mode":"decide","decline":80,"card_number_in_key":"hash"}"#)?;
+    engine.add_program("cost", plan, policy, Some(model), EventTime(START_US))?;
+    Ok(engine)
+}
+
+fn purchase(number: i64) -> wire::Transaction {
+    // A stride that visits customers and terminals in no order.
+    let scattered = number.wrapping_mul(2_654_435_761) & 0x7fff_ffff;
+    let key = |name: &str, value: i64| wire::EntityKey {
+        name: name.to_owned(),
+        value: value.to_string(),
+    };
+    wire::Transaction {
+        id: number.to_string(),
+        program: "cost".to_owned(),
+        event_time_us: START_US + number * 50_000,
+        kind: wire::Kind::Purchase as i32,
+        amount_minor: Some(scattered % 20_000),
+        currency: "EUR".to_owned(),
+        entities: vec![key("customer", scattered % 50_000), key("terminal", scattered % 9_973)],
+        ..wire::Transaction::default()
+    }
+}
+
+/// Runs transactions in drains of a size; gives nanoseconds each (median over slices) and the longest drain in microseconds.
+fn run(engine: &mut Engine, asked: &mut Vec<Asked>, size: usize) -> (f64, f64) {
+    let (mut now, mut answers) = (Vec::new(), Vec::new());
+    let (mut each, mut longest) = (Vec::new(), 0_f64);
+    let mut rest = asked.drain(..);
+    loop {
+        let (mut spent, mut taken) = (0_f64, 0);
+        while taken < 4_096 {
+            now.extend(rest.by_ref().take(size));
+            if now.is_empty() {
+                break;
+            }
+            taken += now.len();
+            let began = Instant::now();
+            engine.drain(Clock(START_US), &mut now, &mut answers);
+            let ns = began.elapsed().as_nanos() as f64;
+            spent += ns;
+            longest = longest.max(ns / 1e3);
+            answers.clear();
+        }
+        if taken == 0 {
+            break;
+        }
+        each.push(spent / taken as f64);
+    }
+    each.sort_by(f64::total_cmp);
+    (each.get(each.len() / 2).copied().unwrap_or(0.0), longest)
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = PathBuf::from(std::env::args().nth(1).ok_or("usage: journal_cost FOLDER")?);
+    let inputs: i64 = std::env::args().nth(2).map_or(Ok(300_000), |inputs| inputs.parse())?;
+    let mut report = Vec::new();
+    for size in [1_usize, 8, 64] {
+        for journaled in [false, true] {
+            let mut engine = engine()?;
+            let path = folder.join(format!("{size}"));
+            let mut status = None;
+            if journaled {
+                let _ = std::fs::remove_dir_all(&path);
+                let settings = Settings {
+                    folder: path.clone(),
+                    promise: Promise::Written,
+                    segment_bytes: 1 << 26,
+                    buffer_bytes: 1 << 28,
+                    sync_ms: 20,
+                    retain_bytes: None,
+                    retain_s: None,
+                };
+                let disk: Arc<dyn Disk> = Arc::new(Folder::open(&path)?);
+                let keyring = Keyring::open(disk.clone(), &SECRET)?;
+                let recovered = recover(&*disk, &keyring, &mut engine, &mut |_, _| {})?;
+                let keeper = Keeper::start(disk, keyring, &settings, 1, 1, Box::new(|| {}))?;
+                let writer = Writer::begin(keeper, &settings, &recovered, 1, engine.programs())?;
+                status = Some(writer.status());
+                engine.journal_to(Box::new(writer));
+            }
+            let mut asked: Vec<Asked> = (0..inputs)
+                .map(|number| {
+                    engine
+                        .admit(&purchase(number))
+                        .map(|admitted| Asked::Transaction(Box::new(admitted)))
+                })
+                .collect::<Result<_, _>>()
+                .map_err(|refusal| refusal.message().into_owned())?;
+            let (ns, longest_us) = run(&mut engine, &mut asked, size);
+            let bytes = status.map(|status| status.bytes.load(std::sync::atomic::Ordering::Relaxed) / inputs as u64);
+            report.push(format!(
+                r#"{{"drain":{size},"journal":{journaled},"ns_a_transaction":{ns:.0},"longest_drain_us":{longest_us:.0},"bytes_a_record":{}}}"#,
+                bytes.map_or("null".to_owned(), |bytes| bytes.to_string())
+            ));
+            let digest = engine.digest();
+            drop(engine);
+            if journaled {
+                let mut again = self::engine()?;
+                let disk = Folder::look(&path);
+                let keyring = Keyring::open(Arc::new(Folder::look(&path)), &SECRET)?;
+                let began = Instant::now();
+                recover(&disk, &keyring, &mut again, &mut |_, _| {})?;
+                let rate = inputs as f64 / began.elapsed().as_secs_f64();
+                assert_eq!(again.digest(), digest, "what was recovered is another state");
+                report.push(format!(r#"{{"drain":{size},"replayed_a_second":{rate:.0}}}"#));
+            }
+        }
+    }
+    println!("[{}]", report.join(",\n "));
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! The journal's files. A drain is sealed by the core and appended by the engine's thread before its answers leave
+//! ([`writer`]); a thread of its own syncs in groups, makes the next segment ready and removes old ones ([`keeper`]); at a
+//! start what is there is taken in again ([`recovery`]). [`disk`] is what all of it asks of a file system.
+
+pub mod disk;
+pub mod keeper;
+pub mod keyring;
+pub mod look;
+pub mod recovery;
+mod segment;
+pub mod writer;
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::Deserialize;
+
+pub use recovery::{Recovered, recover};
+pub use writer::{Status, Writer};
+
+/// The journal's part of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where its files are.
+    pub folder: PathBuf,
+    /// What an answer waits for.
+    pub promise: Promise,
+    /// The size at which a segment ends, in bytes.
+    pub segment_bytes: u64,
+    /// The most that is kept in memory of what is not synced yet, in bytes.
+    pub buffer_bytes: usize,
+    /// How often is synced, in milliseconds.
+    pub sync_ms: u64,
+    /// Segments are removed from the oldest on while all are larger than this, in bytes; null: never.
+    pub retain_bytes: Option<u64>,
+    /// Segments all of whose inputs are older than this are removed, in seconds; null: never.
+    pub retain_s: Option<u64>,
+}
+
+/// What an answer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Promise {
+    /// That it was written: it survives the process.
+    Written,
+    /// That it was synced: it survives the loss of power.
+    Synced,
+}
+
+impl Settings {
+    /// How often is synced.
+    pub fn interval(&self) -> Duration {
+        Duration::from_millis(self.sync_ms)
+    }
+}
+
+/// Why a journal cannot be opened or read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalError(pub String);
+
+impl std::fmt::Display for JournalError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "journal: {}", self.0)
+    }
+}
+
+impl std::error::Error for JournalError {}
+
+/// Tells what was being done when something failed.
+fn failed(what: &str) -> impl Fn(&dyn std::fmt::Display) -> JournalError + '_ {
+    move |error| JournalError(format!("{what}: {error}"))
+}

@@ -1,0 +1,167 @@
+//! What the journal asks of a file system, and a folder that gives it. A trait, so that tests can let it fail.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
+
+/// A place for segments and their keys.
+pub trait Disk: Send + Sync {
+    /// Makes a new segment of zeros, and makes sure that its name survives the loss of power.
+    fn create(&self, segment: u64, bytes: u64) -> io::Result<Arc<dyn SegmentFile>>;
+    /// The numbers of the segments that there are, in order.
+    fn segments(&self) -> io::Result<Vec<u64>>;
+    /// At most `bytes` of a segment, from its beginning.
+    fn read(&self, segment: u64, bytes: u64) -> io::Result<Vec<u8>>;
+    /// Syncs a segment that another process wrote to.
+    fn sync(&self, segment: u64) -> io::Result<()>;
+    /// Removes a segment.
+    fn remove(&self, segment: u64) -> io::Result<()>;
+    /// The key file; empty when there is none.
+    fn keys(&self) -> io::Result<Vec<u8>>;
+    /// Appends to the key file, and syncs it.
+    fn append_keys(&self, line: &[u8]) -> io::Result<()>;
+    /// Puts another key file in its place, whole or not at all.
+    fn replace_keys(&self, lines: &[u8]) -> io::Result<()>;
+}
+
+/// A segment's file.
+pub trait SegmentFile: Send + Sync {
+    /// Writes all of `bytes`.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Comes back when what was written survives the loss of power.
+    fn sync(&self) -> io::Result<()>;
+}
+
+impl SegmentFile for File {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// A folder of segments: `0000000000000001.segment` and so on, and `keys`.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// Held while the folder is in use, by one process alone.
+    _lock: Option<File>,
+}
+
+impl Folder {
+    /// Opens a folder to write to, and makes it where there is none. Only its owner may look in.
+    pub fn open(path: &Path) -> io::Result<Folder> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let lock = private()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path.join("lock"))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::Error::other("another process has it open"),
+            TryLockError::Error(error) => error,
+        })?;
+        Ok(Folder {
+            path: path.to_owned(),
+            _lock: Some(lock),
+        })
+    }
+
+    /// A folder to look into, also while a process writes to it.
+    pub fn look(path: &Path) -> Folder {
+        Folder {
+            path: path.to_owned(),
+            _lock: None,
+        }
+    }
+
+    fn segment(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{number:016}.segment"))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+impl Disk for Folder {
+    fn create(&self, segment: u64, bytes: u64) -> io::Result<Arc<dyn SegmentFile>> {
+        let file = private()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(self.segment(segment))?;
+        match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+            // Not every file system can reserve room: then appends may be slower, and a full disk shows later.
+            Err(Errno::OPNOTSUPP) => file.set_len(bytes)?,
+            reserved => reserved?,
+        }
+        file.sync_all()?;
+        self.sync_names()?;
+        Ok(Arc::new(file))
+    }
+
+    fn segments(&self) -> io::Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".segment"));
+            numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn read(&self, segment: u64, bytes: u64) -> io::Result<Vec<u8>> {
+        let mut read = Vec::new();
+        File::open(self.segment(segment))?.take(bytes).read_to_end(&mut read)?;
+        Ok(read)
+    }
+
+    fn sync(&self, segment: u64) -> io::Result<()> {
+        File::open(self.segment(segment))?.sync_data()
+    }
+
+    fn remove(&self, segment: u64) -> io::Result<()> {
+        std::fs::remove_file(self.segment(segment))
+    }
+
+    fn keys(&self) -> io::Result<Vec<u8>> {
+        match std::fs::read(self.path.join("keys")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read,
+        }
+    }
+
+    fn append_keys(&self, line: &[u8]) -> io::Result<()> {
+        let mut file = private().append(true).create(true).open(self.path.join("keys"))?;
+        file.write_all(line)?;
+        file.sync_all()
+    }
+
+    fn replace_keys(&self, lines: &[u8]) -> io::Result<()> {
+        let fresh = self.path.join("keys.new");
+        let mut file = private().write(true).create(true).truncate(true).open(&fresh)?;
+        file.write_all(lines)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, self.path.join("keys"))?;
+        self.sync_names()
+    }
+}

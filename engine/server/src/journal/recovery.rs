@@ -1,0 +1,262 @@
+//! Takes in again what the journal holds: finds the segments that hang together, reads them in order, folds their records.
+
+use std::collections::BTreeMap;
+
+use fraudgate_core::{
+    journal::{
+        chunk,
+        reader::{Damage, Next, Reader, Tail},
+        record::{Record, Records},
+        segment::{self, End, Header, NoHeader},
+    },
+    replay::Replay,
+    road::Engine,
+};
+
+use super::{JournalError, disk::Disk, failed, keyring::Keyring};
+
+/// What a journal held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// The epoch that begins now.
+    pub epoch: u64,
+    /// The number of the next segment.
+    pub next_segment: u64,
+    /// Where the journal ends.
+    pub end: Option<End>,
+    /// Inputs that were taken in.
+    pub inputs: u64,
+    /// Bytes at the end that were no whole drain, and are cut.
+    pub torn: usize,
+    /// Segments that were read.
+    pub segments: usize,
+    /// Programs of which nothing was journaled.
+    pub fresh: Vec<String>,
+}
+
+/// What reads a journal: told of each segment, then of each of its chunks' records, in order.
+pub trait Visit {
+    /// The next segment.
+    fn segment(&mut self, header: &Header) -> Result<(), JournalError>;
+    /// The next drain: the sequence of its first input, and its records.
+    fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError>;
+}
+
+/// Takes a journal in to an engine whose programs are added and which has taken nothing yet. `progress` is told how many
+/// bytes are read and how many there are.
+pub fn recover(
+    disk: &dyn Disk,
+    keyring: &Keyring,
+    engine: &mut Engine,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Recovered, JournalError> {
+    let mut fold = Fold(Replay::new(engine));
+    let mut recovered = read(disk, keyring, &mut fold, progress)?;
+    recovered.inputs = fold.0.inputs;
+    recovered.fresh = fold.0.finish(recovered.epoch);
+    // A killed process may have left its last segments to the kernel; what comes now says that all before it was synced.
+    let headers = headers(disk)?;
+    for (number, _) in headers.iter().filter(|(_, header)| header.epoch + 1 >= recovered.epoch) {
+        disk.sync(*number)
+            .map_err(|e| failed(&format!("segment {number}"))(&e))?;
+    }
+    for blank in blanks(disk)? {
+        disk.remove(blank)
+            .map_err(|e| failed(&format!("segment {blank}"))(&e))?;
+    }
+    Ok(recovered)
+}
+
+struct Fold<'e>(Replay<'e>);
+
+impl Visit for Fold<'_> {
+    fn segment(&mut self, header: &Header) -> Result<(), JournalError> {
+        let begun = self.0.segment(header.epoch, header.first);
+        begun.map_err(|e| failed(&format!("segment {}", header.segment))(&e))
+    }
+
+    fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {
+        let fold = || -> Result<(), fraudgate_core::replay::ReplayError> {
+            self.0.expect(first)?;
+            for record in records {
+                if let Ok(record) = &record {
+                    self.0.record(record)?;
+                }
+            }
+            Ok(())
+        };
+        fold().map_err(|e| failed("replay")(&e))
+    }
+}
+
+/// Reads a journal from its first segment to its end.
+pub fn read(
+    disk: &dyn Disk,
+    keyring: &Keyring,
+    visit: &mut dyn Visit,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Recovered, JournalError> {
+    let headers = headers(disk)?;
+    let chain = chain(&headers)?;
+    let (segment, epoch) = keyring.newest();
+    let mut recovered = Recovered {
+        epoch: headers.values().map(|header| header.epoch).fold(epoch, u64::max) + 1,
+        next_segment: disk
+            .segments()
+            .map_err(|e| failed("folder")(&e))?
+            .into_iter()
+            .fold(segment, u64::max)
+            + 1,
+        ..Recovered::default()
+    };
+    let mut done = 0;
+    let all = chain
+        .iter()
+        .enumerate()
+        .map(|(place, _)| ends(&chain, place).map_or(0, |end| end.offset))
+        .sum();
+    for (place, header) in chain.iter().enumerate() {
+        let end = ends(&chain, place);
+        let number = header.segment;
+        let bytes = disk.read(number, end.map_or(u64::MAX, |end| end.offset));
+        let mut bytes = bytes.map_err(|e| failed(&format!("segment {number}"))(&e))?;
+        let key = keyring.key(number)?;
+        visit.segment(header)?;
+        let (tail, read) = match walk(&mut bytes, &key, end, visit)? {
+            Ok(tail) => (tail, true),
+            // A machine that lost its power may have kept the segment after and not the end of this one: when nothing
+            // in the one after says that this one was synced, nobody was promised what is missing.
+            Err(Stopped { at, .. }) if place + 2 == chain.len() && !vouches(disk, &chain[place + 1])? => (at, false),
+            Err(Stopped { damage, .. }) => return Err(JournalError(damage.to_string())),
+        };
+        recovered.end = Some(tail.end);
+        recovered.torn = tail.torn;
+        recovered.segments += 1;
+        done += tail.end.offset;
+        progress(done, done.max(all));
+        if !read {
+            break;
+        }
+    }
+    Ok(recovered)
+}
+
+/// Where reading had to stop.
+struct Stopped {
+    /// What is before.
+    at: Tail,
+    damage: Damage,
+}
+
+fn walk(
+    bytes: &mut [u8],
+    key: &[u8; 32],
+    end: Option<End>,
+    visit: &mut dyn Visit,
+) -> Result<Result<Tail, Stopped>, JournalError> {
+    let mut reader = Reader::new(bytes, key, end).map_err(|_| JournalError("a segment's header changed".to_owned()))?;
+    loop {
+        let at = reader.here();
+        match reader.advance() {
+            Ok(Next::Chunk(chunk)) => {
+                let first = chunk.first;
+                let records = checked(chunk.body).ok_or_else(|| {
+                    JournalError(format!("input {first} and those with it are in a format unknown here"))
+                })?;
+                visit.drain(first, records)?;
+            }
+            Ok(Next::Tail(tail)) => return Ok(Ok(tail)),
+            Err(damage) => return Ok(Err(Stopped { at, damage })),
+        }
+    }
+}
+
+/// The records of a body, when all of them can be read.
+fn checked(body: &[u8]) -> Option<Records<'_>> {
+    let records = Records::new(body).ok()?;
+    records
+        .clone()
+        .all(|record: Result<Record, _>| record.is_ok())
+        .then_some(records)
+}
+
+/// The headers of the segments that were ever written to.
+pub fn headers(disk: &dyn Disk) -> Result<BTreeMap<u64, Header>, JournalError> {
+    let mut headers = BTreeMap::new();
+    for number in disk.segments().map_err(|e| failed("folder")(&e))? {
+        let what = format!("segment {number}");
+        let head = disk
+            .read(number, segment::HEADER as u64)
+            .map_err(|e| failed(&what)(&e))?;
+        match Header::read(&head) {
+            Ok(header) if header.segment == number => {
+                headers.insert(number, header);
+            }
+            Err(NoHeader::Blank) => {}
+            Err(NoHeader::Damaged) if head.is_empty() => {}
+            Err(NoHeader::Format(format)) => {
+                return Err(JournalError(format!(
+                    "{what}: it has format {format}; this engine reads {}",
+                    segment::FORMAT
+                )));
+            }
+            Ok(_) | Err(NoHeader::Damaged) => return Err(JournalError(format!("{what}: its header is damaged"))),
+        }
+    }
+    Ok(headers)
+}
+
+/// Segments that were made ready and never written to.
+fn blanks(disk: &dyn Disk) -> Result<Vec<u64>, JournalError> {
+    let written = headers(disk)?;
+    let numbers = disk.segments().map_err(|e| failed("folder")(&e))?;
+    Ok(numbers
+        .into_iter()
+        .filter(|number| !written.contains_key(number))
+        .collect())
+}
+
+/// The segments that hang together, oldest first: each names the one before. One that none names was abandoned.
+pub fn chain(headers: &BTreeMap<u64, Header>) -> Result<Vec<Header>, JournalError> {
+    let mut chain = Vec::new();
+    let mut at = headers.last_key_value().map(|(_, header)| header);
+    while let Some(header) = at {
+        chain.push(header.clone());
+        at = match header.previous {
+            None => None,
+            Some(previous) => match headers.get(&previous.segment) {
+                Some(before) if before.segment < header.segment => Some(before),
+                // Retention removes from the oldest on.
+                None if headers.range(..previous.segment).next().is_none() => None,
+                _ => {
+                    return Err(JournalError(format!(
+                        "segment {} is gone, though segment {} follows it and older ones are there",
+                        previous.segment, header.segment
+                    )));
+                }
+            },
+        };
+    }
+    chain.reverse();
+    Ok(chain)
+}
+
+/// Where the segment after says that the one at a place ends.
+fn ends(chain: &[Header], place: usize) -> Option<End> {
+    chain.get(place + 1).and_then(|after| after.previous)
+}
+
+/// Whether something in a segment says that what was before it was synced.
+fn vouches(disk: &dyn Disk, header: &Header) -> Result<bool, JournalError> {
+    let bytes = disk.read(header.segment, u64::MAX);
+    let bytes = bytes.map_err(|e| failed(&format!("segment {}", header.segment))(&e))?;
+    let mut at = segment::HEADER;
+    while let Some(head) = bytes.get(at..).and_then(chunk::Header::read) {
+        let Some(whole) = head.whole(&bytes[at..]) else { break };
+        if head.synced > 0 {
+            return Ok(true);
+        }
+        at += whole.len();
+    }
+    Ok(false)
+}

@@ -1,0 +1,347 @@
+//! Appends drains, on the engine's thread. What is not synced yet is kept in memory, sealed as it was written: when a file
+//! fails it is never trusted again, and all that was not synced in it is sealed anew and written to a fresh one. What
+//! cannot be written waits; when too much waits, the journal takes no more.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use fraudgate_core::{
+    journal::{
+        Draft, Durability, Journal,
+        chunk::{self, Seal, TAG},
+        segment::{End, Header, Open},
+    },
+    program::Program,
+    transaction::Clock,
+};
+
+use super::{
+    JournalError, Promise, Settings,
+    keeper::{Desk, Keeper, Prepared},
+    recovery::Recovered,
+    segment::Segment,
+};
+
+/// The most bytes of buffers that are kept to be used again: what is under way between two syncs at full load.
+const SPARE: usize = 1 << 23;
+
+/// What a journal tells other threads of itself.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// The sequence through which all is written.
+    pub written: AtomicU64,
+    /// The sequence through which all is synced.
+    pub synced: AtomicU64,
+    /// The segment that is written to; 0 when none can be.
+    pub segment: AtomicU64,
+    /// Bytes that are written.
+    pub bytes: AtomicU64,
+    /// Bytes kept in memory because they are not synced.
+    pub held: AtomicU64,
+    /// Files that failed.
+    pub failures: AtomicU64,
+}
+
+/// The engine's journal.
+pub struct Writer {
+    keeper: Keeper,
+    desk: Arc<Desk>,
+    promise: Promise,
+    segment_bytes: u64,
+    buffer_bytes: usize,
+    epoch: u64,
+    current: Option<Current>,
+    /// Where the journal ends that is known to be synced.
+    good: Option<End>,
+    unsynced: VecDeque<Sealed>,
+    waiting: VecDeque<Plain>,
+    held: usize,
+    spare: Vec<Vec<u8>>,
+    /// Bytes of the spare buffers.
+    spared: usize,
+    status: Arc<Status>,
+}
+
+struct Current {
+    segment: Arc<Segment>,
+    open: Open,
+    seal: Arc<Seal>,
+}
+
+/// A chunk that is written and not synced.
+struct Sealed {
+    bytes: Vec<u8>,
+    first: u64,
+    count: u32,
+    end: End,
+    segment: Arc<Segment>,
+    seal: Arc<Seal>,
+}
+
+/// A drain that is not written.
+struct Plain {
+    bytes: Vec<u8>,
+    first: u64,
+    count: u32,
+}
+
+impl Writer {
+    /// Goes on behind what was recovered. Opens the first segment, which states `programs`.
+    pub fn begin(
+        keeper: Keeper,
+        settings: &Settings,
+        recovered: &Recovered,
+        next: u64,
+        programs: &[Program],
+    ) -> Result<Writer, JournalError> {
+        let status = Arc::new(Status::default());
+        status.written.store(next - 1, Ordering::Relaxed);
+        status.synced.store(next - 1, Ordering::Relaxed);
+        let mut writer = Writer {
+            desk: keeper.desk.clone(),
+            keeper,
+            promise: settings.promise,
+            segment_bytes: settings.segment_bytes,
+            buffer_bytes: settings.buffer_bytes,
+            epoch: recovered.epoch,
+            current: None,
+            good: recovered.end,
+            unsynced: VecDeque::new(),
+            waiting: VecDeque::new(),
+            held: 0,
+            spare: Vec::new(),
+            spared: 0,
+            status,
+        };
+        writer.roll(programs);
+        match writer.current {
+            Some(_) => Ok(writer),
+            None => Err(JournalError("the first segment cannot be written to".to_owned())),
+        }
+    }
+
+    /// What it tells of itself.
+    pub fn status(&self) -> Arc<Status> {
+        self.status.clone()
+    }
+
+    /// Takes note of what was synced, and of what failed.
+    fn settle(&mut self) {
+        while let Some(front) = self.unsynced.front() {
+            if front.segment.has_failed() {
+                self.abandon();
+                break;
+            }
+            if front.segment.synced() < front.end.offset {
+                break;
+            }
+            let Some(mut sealed) = self.unsynced.pop_front() else {
+                break;
+            };
+            self.good = Some(sealed.end);
+            self.held -= sealed.bytes.len();
+            self.status
+                .synced
+                .store(sealed.first + u64::from(sealed.count) - 1, Ordering::Relaxed);
+            if self.spared + sealed.bytes.capacity() <= SPARE {
+                sealed.bytes.clear();
+                self.spared += sealed.bytes.capacity();
+                self.spare.push(sealed.bytes);
+            }
+        }
+        self.status.held.store(self.held as u64, Ordering::Relaxed);
+    }
+
+    /// Writes what waits, as far as that can be done.
+    fn write(&mut self, programs: &[Program]) {
+        let full = |current: &Current| current.open.end().offset >= self.segment_bytes;
+        if !self.waiting.is_empty() && self.current.as_ref().is_none_or(full) {
+            // Without another segment a full one grows: its size is a wish.
+            self.roll(programs);
+        }
+        while let Some(mut plain) = self.waiting.pop_front() {
+            let Some(current) = &mut self.current else {
+                self.waiting.push_front(plain);
+                break;
+            };
+            let settled = self
+                .unsynced
+                .front()
+                .is_none_or(|front| Arc::ptr_eq(&front.segment, &current.segment));
+            let synced = if settled { current.segment.synced() } else { 0 };
+            let before = plain.bytes.len();
+            let Ok(at) = current.open.seal(&mut plain.bytes, plain.first, synced, plain.count) else {
+                // It has as many chunks as it can number.
+                self.waiting.push_front(plain);
+                self.abandon();
+                break;
+            };
+            let wrote = current.segment.file.write_at(&plain.bytes, at);
+            let end = current.open.end();
+            self.held += plain.bytes.len() - before;
+            self.unsynced.push_back(Sealed {
+                bytes: plain.bytes,
+                first: plain.first,
+                count: plain.count,
+                end,
+                segment: current.segment.clone(),
+                seal: current.seal.clone(),
+            });
+            if wrote.is_err() {
+                self.abandon();
+                break;
+            }
+            current.segment.wrote(end.offset);
+            self.status
+                .written
+                .store(plain.first + u64::from(plain.count) - 1, Ordering::Relaxed);
+            self.status.bytes.fetch_add(end.offset - at, Ordering::Relaxed);
+        }
+        if self.promise == Promise::Synced && !self.unsynced.is_empty() {
+            self.desk.hurry();
+        }
+    }
+
+    /// Opens the next segment, if it is ready and can be written to.
+    fn roll(&mut self, programs: &[Program]) {
+        let Some(prepared) = self.desk.take() else { return };
+        let first = self
+            .waiting
+            .front()
+            .map_or_else(|| self.status.written.load(Ordering::Relaxed) + 1, |plain| plain.first);
+        let previous = self
+            .current
+            .as_ref()
+            .map_or(self.good, |current| Some(current.open.end()));
+        match open(&prepared, self.epoch, first, previous, programs) {
+            Some(current) => {
+                self.desk.open(current.segment.clone());
+                self.status.segment.store(prepared.number, Ordering::Relaxed);
+                if let Some(before) = self.current.replace(current) {
+                    before.segment.end();
+                }
+                if let Some(previous) = previous {
+                    self.desk.release(previous.segment);
+                }
+            }
+            None => {
+                self.status.failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Trusts no file any more to which something was written and not synced: that is written anew.
+    fn abandon(&mut self) {
+        self.status.failures.fetch_add(1, Ordering::Relaxed);
+        self.status.segment.store(0, Ordering::Relaxed);
+        if let Some(current) = self.current.take() {
+            current.segment.fail();
+        }
+        while let Some(mut sealed) = self.unsynced.pop_back() {
+            sealed.segment.fail();
+            self.held -= TAG;
+            let opened = chunk::Header::read(&sealed.bytes)
+                .and_then(|header| sealed.seal.open(&header, &mut sealed.bytes).ok().map(|_| ()));
+            // What this process sealed and kept in memory opens. Otherwise its memory is broken; the gap in sequences
+            // will be named by whoever reads the journal.
+            if opened.is_some() {
+                sealed.bytes.truncate(sealed.bytes.len() - TAG);
+                self.waiting.push_front(Plain {
+                    bytes: sealed.bytes,
+                    first: sealed.first,
+                    count: sealed.count,
+                });
+            }
+        }
+        let synced = self.status.synced.load(Ordering::Relaxed);
+        self.status.written.store(synced, Ordering::Relaxed);
+    }
+}
+
+/// Writes a segment's header and what states the programs.
+fn open(prepared: &Prepared, epoch: u64, first: u64, previous: Option<End>, programs: &[Program]) -> Option<Current> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let opened_at_us = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+    let header = Header {
+        epoch,
+        segment: prepared.number,
+        first,
+        opened_at_us,
+        previous,
+    };
+    let mut open = Open::new(&header, &prepared.key).ok()?;
+    let mut draft = Draft::default();
+    draft.begin(Clock(opened_at_us), first);
+    programs.iter().for_each(|program| draft.program(&program.stated()));
+    open.seal(&mut draft.bytes, first, 0, 0).ok()?;
+    let bytes = [&header.write()[..], &draft.bytes].concat();
+    prepared.file.write_at(&bytes, 0).ok()?;
+    let segment = Segment::new(prepared.number, prepared.file.clone());
+    segment.wrote(bytes.len() as u64);
+    Some(Current {
+        segment,
+        seal: open.seal_of(),
+        open,
+    })
+}
+
+impl Journal for Writer {
+    fn takes(&mut self, programs: &[Program]) -> bool {
+        self.settle();
+        if !self.waiting.is_empty() {
+            self.write(programs);
+        }
+        self.held < self.buffer_bytes
+    }
+
+    fn append(&mut self, draft: &mut Draft, programs: &[Program]) {
+        self.settle();
+        let spare = self.spare.pop().unwrap_or_default();
+        self.spared -= spare.capacity();
+        let bytes = std::mem::replace(&mut draft.bytes, spare);
+        self.held += bytes.len();
+        self.waiting.push_back(Plain {
+            bytes,
+            first: draft.first,
+            count: draft.count,
+        });
+        self.write(programs);
+    }
+
+    fn durability(&self, sequence: u64) -> Durability {
+        if sequence <= self.status.synced.load(Ordering::Relaxed) {
+            Durability::Synced
+        } else if sequence <= self.status.written.load(Ordering::Relaxed) {
+            Durability::Written
+        } else {
+            Durability::Memory
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Ends the journal well: all is synced, and a last chunk says so.
+    fn drop(&mut self) {
+        self.keeper.close();
+        self.settle();
+        if let Some(current) = &mut self.current
+            && self.unsynced.is_empty()
+            && self.waiting.is_empty()
+        {
+            let next = self.status.written.load(Ordering::Relaxed) + 1;
+            let mut draft = Draft::default();
+            draft.begin(Clock(0), next);
+            if let Ok(at) = current.open.seal(&mut draft.bytes, next, current.segment.synced(), 0) {
+                // Without it the journal is as after a crash: nothing is lost.
+                let _ = current.segment.file.write_at(&draft.bytes, at);
+                let _ = current.segment.file.sync();
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A server's journal: what it holds is taken in before the server starts, and what comes is journaled from then on.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use tokio::sync::Notify;
+
+use super::{Server, ServerError, control::Stats};
+use crate::journal::{
+    Promise, Recovered, Status, Writer,
+    disk::{Disk, Folder},
+    keeper::Keeper,
+    keyring::Keyring,
+    recover,
+};
+
+/// What a running server keeps of its journal.
+pub struct Journaled {
+    /// What an answer waits for.
+    pub promise: Promise,
+    /// Told when something was synced, failed, or can be written again.
+    pub news: Arc<Notify>,
+    status: Arc<Status>,
+    recovered: Recovered,
+}
+
+impl Server {
+    /// Takes in what the journal holds and journals from now on: after the programs were added, before they are warmed.
+    /// `secret` is the key-encryption key; `progress` is told how many bytes are read and how many there are. Gives what
+    /// was found; only its fresh programs may be warmed, as the others have their state.
+    pub fn recover(&mut self, secret: &[u8; 32], progress: &mut dyn FnMut(u64, u64)) -> Result<Recovered, ServerError> {
+        let error = |e: &dyn std::fmt::Display| ServerError(e.to_string());
+        let Some(settings) = self.config.journal.clone() else {
+            return Err(ServerError("journal: none is configured".to_owned()));
+        };
+        if self.journal.is_some() || self.engine.sequence() > 0 {
+            return Err(ServerError(
+                "journal: it was taken in already, or something else was".to_owned(),
+            ));
+        }
+        let folder = Folder::open(&settings.folder)
+            .map_err(|e| ServerError(format!("journal: {}: {e}", settings.folder.display())))?;
+        let disk: Arc<dyn Disk> = Arc::new(folder);
+        let keyring = Keyring::open(disk.clone(), secret).map_err(|e| error(&e))?;
+        let recovered = recover(&*disk, &keyring, &mut self.engine, progress).map_err(|e| error(&e))?;
+        let news = Arc::new(Notify::new());
+        let tell = news.clone();
+        let tell = Box::new(move || tell.notify_one());
+        let (epoch, next) = (recovered.epoch, recovered.next_segment);
+        let keeper = Keeper::start(disk, keyring, &settings, epoch, next, tell).map_err(|e| error(&e))?;
+        let (next, programs) = (self.engine.sequence() + 1, self.engine.programs());
+        let writer = Writer::begin(keeper, &settings, &recovered, next, programs).map_err(|e| error(&e))?;
+        self.journal = Some(Journaled {
+            promise: settings.promise,
+            news,
+            status: writer.status(),
+            recovered: recovered.clone(),
+        });
+        self.engine.journal_to(Box::new(writer));
+        Ok(recovered)
+    }
+
+    /// The digest of the engine's state; equal digests are equal states.
+    pub fn digest(&self) -> [u8; 32] {
+        self.engine.digest()
+    }
+
+    /// With a journal configured, nothing is taken before it was read: a sequence would come twice.
+    pub(super) fn may_take(&self) -> Result<(), ServerError> {
+        if self.config.journal.is_some() && self.journal.is_none() {
+            return Err(ServerError("journal: it is configured and was not taken in".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl Journaled {
+    /// What it counts.
+    pub fn stats(&self) -> Stats {
+        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        vec![
+            ("epoch", self.recovered.epoch),
+            ("recovered", self.recovered.inputs),
+            ("journal_written", of(&self.status.written)),
+            ("journal_synced", of(&self.status.synced)),
+            ("journal_segment", of(&self.status.segment)),
+            ("journal_bytes", of(&self.status.bytes)),
+            ("journal_held_bytes", of(&self.status.held)),
+            ("journal_failures", of(&self.status.failures)),
+        ]
+    }
+}

@@ -1,0 +1,346 @@
+//! The journal's files under failing disks, restarts, rotation and retention: what was acknowledged comes back.
+
+#[path = "../../core/tests/shop/mod.rs"]
+mod shop;
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use fraudgate_core::{
+    road::{Answer, Engine},
+    wire::Durability,
+};
+use fraudgate_server::journal::{
+    JournalError, Promise, Recovered, Settings, Writer,
+    disk::{Disk, Folder, SegmentFile},
+    keeper::Keeper,
+    keyring::{Keyring, rotate},
+    recover,
+};
+use shop::{ask, drain, engine, purchase};
+use tempfile::TempDir;
+
+const SECRET: [u8; 32] = [3; 32];
+
+/// What a disk does wrong.
+#[derive(Default)]
+struct Faults {
+    write: AtomicBool,
+    sync: AtomicBool,
+    create: AtomicBool,
+}
+
+/// A folder that fails when it is told to. When a sync fails, what was not synced is gone, as it is in a kernel that could
+/// not write its pages and dropped them.
+struct Faulty {
+    folder: Folder,
+    path: std::path::PathBuf,
+    faults: Arc<Faults>,
+}
+
+struct FaultyFile {
+    file: Arc<dyn SegmentFile>,
+    path: std::path::PathBuf,
+    unsynced: Mutex<Vec<(u64, usize)>>,
+    faults: Arc<Faults>,
+}
+
+impl SegmentFile for FaultyFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.faults.write.load(Ordering::SeqCst) {
+            // Half of it may be there.
+            self.file.write_at(&bytes[..bytes.len() / 2], offset)?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.unsynced.lock().unwrap().push((offset, bytes.len()));
+        self.file.write_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.faults.sync.load(Ordering::SeqCst) {
+            let file = File::options().write(true).open(&self.path)?;
+            for (offset, length) in self.unsynced.lock().unwrap().drain(..) {
+                file.write_all_at(&vec![0; length], offset)?;
+            }
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        self.unsynced.lock().unwrap().clear();
+        self.file.sync()
+    }
+}
+
+impl Disk for Faulty {
+    fn create(&self, segment: u64, bytes: u64) -> io::Result<Arc<dyn SegmentFile>> {
+        if self.faults.create.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(Arc::new(FaultyFile {
+            file: self.folder.create(segment, bytes)?,
+            path: self.path.join(format!("{segment:016}.segment")),
+            unsynced: Mutex::default(),
+            faults: self.faults.clone(),
+        }))
+    }
+    fn segments(&self) -> io::Result<Vec<u64>> {
+        self.folder.segments()
+    }
+    fn read(&self, segment: u64, bytes: u64) -> io::Result<Vec<u8>> {
+        self.folder.read(segment, bytes)
+    }
+    fn sync(&self, segment: u64) -> io::Result<()> {
+        self.folder.sync(segment)
+    }
+    fn remove(&self, segment: u64) -> io::Result<()> {
+        self.folder.remove(segment)
+    }
+    fn keys(&self) -> io::Result<Vec<u8>> {
+        self.folder.keys()
+    }
+    fn append_keys(&self, line: &[u8]) -> io::Result<()> {
+        self.folder.append_keys(line)
+    }
+    fn replace_keys(&self, lines: &[u8]) -> io::Result<()> {
+        self.folder.replace_keys(lines)
+    }
+}
+
+fn settings(path: &Path) -> Settings {
+    Settings {
+        folder: path.to_owned(),
+        promise: Promise::Written,
+        segment_bytes: 8_192,
+        buffer_bytes: 20_000,
+        sync_ms: 2,
+        retain_bytes: None,
+        retain_s: None,
+    }
+}
+
+/// An engine that goes on with the journal in a folder.
+fn start(path: &Path, settings: &Settings, faults: &Arc<Faults>) -> Result<(Engine, Recovered), JournalError> {
+    let disk: Arc<dyn Disk> = Arc::new(Faulty {
+        folder: Folder::open(path).map_err(|e| JournalError(e.to_string()))?,
+        path: path.to_owned(),
+        faults: faults.clone(),
+    });
+    let keyring = Keyring::open(disk.clone(), &SECRET)?;
+    let mut engine = engine(0);
+    let recovered = recover(&*disk, &keyring, &mut engine, &mut |_, _| {})?;
+    let (epoch, next) = (recovered.epoch, recovered.next_segment);
+    let keeper = Keeper::start(disk, keyring, settings, epoch, next, Box::new(|| {}))?;
+    let writer = Writer::begin(keeper, settings, &recovered, engine.sequence() + 1, engine.programs())?;
+    engine.journal_to(Box::new(writer));
+    Ok((engine, recovered))
+}
+
+/// The state that the files of a folder make, as they are now, without disturbing who writes to them.
+fn look(path: &Path) -> Result<(Engine, Recovered), JournalError> {
+    let copy = TempDir::new().unwrap();
+    for entry in std::fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let disk: Arc<dyn Disk> = Arc::new(Folder::open(copy.path()).unwrap());
+    let keyring = Keyring::open(disk.clone(), &SECRET)?;
+    let mut engine = engine(0);
+    let recovered = recover(&*disk, &keyring, &mut engine, &mut |_, _| {})?;
+    Ok((engine, recovered))
+}
+
+/// Sends purchases, each in a drain of its own; gives what each survives.
+fn send(engine: &mut Engine, ids: std::ops::Range<u32>) -> Vec<Durability> {
+    ids.map(|id| {
+        let asked = vec![ask(
+            engine,
+            &purchase(&id.to_string(), i64::from(id), id as u8 % 5, 100),
+        )];
+        match drain(engine, asked).remove(0) {
+            Answer::Decision(decision) => decision.receipt.unwrap().durability(),
+            other => panic!("{other:?}"),
+        }
+    })
+    .collect()
+}
+
+/// Waits until what is taken is synced.
+fn settle(engine: &mut Engine) {
+    for _ in 0..1_000 {
+        engine.tend_journal();
+        if engine.survives(engine.sequence()) == fraudgate_core::journal::Durability::Synced {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    panic!("not synced");
+}
+
+#[test]
+fn lives_follow_each_other_over_many_segments_and_a_death_at_any_moment() {
+    let (folder, faults) = (TempDir::new().unwrap(), Arc::default());
+    let settings = settings(folder.path());
+    let mut digest = engine(0).digest();
+    for life in 1..=4_u32 {
+        let (mut engine, recovered) = start(folder.path(), &settings, &faults).unwrap();
+        assert_eq!(engine.digest(), digest);
+        assert_eq!(recovered.epoch, u64::from(life));
+        assert_eq!(recovered.inputs, u64::from(life - 1) * 120);
+        assert_eq!(recovered.fresh.is_empty(), life > 1);
+        for part in 0..6 {
+            let from = (life - 1) * 120 + part * 20;
+            let durable = send(&mut engine, from..from + 20);
+            assert!(
+                durable.iter().all(|&durable| durable >= Durability::Written),
+                "{durable:?}"
+            );
+            // What is on disk now is what a process leaves that is killed now.
+            let (left, found) = look(folder.path()).unwrap();
+            assert_eq!(left.digest(), engine.digest());
+            assert!(found.segments >= life as usize);
+        }
+        digest = engine.digest();
+    }
+    let (_, recovered) = start(folder.path(), &settings, &faults).unwrap();
+    assert!(recovered.segments > 8 && recovered.torn == 0, "{recovered:?}");
+}
+
+#[test]
+fn a_file_whose_sync_failed_is_left_and_all_that_was_not_synced_in_it_is_written_anew() {
+    let (folder, faults) = (TempDir::new().unwrap(), Arc::<Faults>::default());
+    let (mut engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+    send(&mut engine, 0..10);
+    settle(&mut engine);
+    for round in 1..6 {
+        faults.sync.store(true, Ordering::SeqCst);
+        send(&mut engine, round * 10..round * 10 + 7);
+        std::thread::sleep(Duration::from_millis(20));
+        faults.sync.store(false, Ordering::SeqCst);
+        send(&mut engine, round * 10 + 7..round * 10 + 10);
+        settle(&mut engine);
+        let (left, _) = look(folder.path()).unwrap();
+        assert_eq!(left.digest(), engine.digest(), "round {round}");
+    }
+    assert_eq!(engine.sequence(), 60);
+}
+
+#[test]
+fn a_full_disk_keeps_answers_in_memory_then_reads_only_and_all_is_written_when_there_is_room() {
+    let (folder, faults) = (TempDir::new().unwrap(), Arc::<Faults>::default());
+    let (mut engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+    send(&mut engine, 0..10);
+    settle(&mut engine);
+    faults.write.store(true, Ordering::SeqCst);
+    faults.create.store(true, Ordering::SeqCst);
+    let durable = send(&mut engine, 10..300);
+    let taken = durable.iter().filter(|&&durable| durable == Durability::Memory).count();
+    assert!(
+        durable[..taken].iter().all(|&durable| durable == Durability::Memory) && taken > 20,
+        "{durable:?}"
+    );
+    assert!(durable[taken..].iter().all(|&durable| durable == Durability::NotTaken) && taken < 200);
+    assert_eq!(engine.sequence(), 10 + taken as u64);
+    let (left, _) = look(folder.path()).unwrap();
+    assert_eq!(left.sequence(), 10);
+    faults.write.store(false, Ordering::SeqCst);
+    faults.create.store(false, Ordering::SeqCst);
+    settle(&mut engine);
+    let durable = send(&mut engine, 300..310);
+    assert!(durable.iter().all(|&durable| durable >= Durability::Written));
+    let (left, _) = look(folder.path()).unwrap();
+    assert_eq!(left.digest(), engine.digest());
+    drop(engine);
+    assert_eq!(
+        start(folder.path(), &settings(folder.path()), &faults)
+            .unwrap()
+            .0
+            .digest(),
+        left.digest()
+    );
+}
+
+#[test]
+fn keys_are_rotated_without_rewriting_a_segment_and_another_key_is_named() {
+    let (folder, faults) = (TempDir::new().unwrap(), Arc::default());
+    let (mut engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+    send(&mut engine, 0..10);
+    let digest = engine.digest();
+    drop(engine);
+    let disk: Arc<dyn Disk> = Arc::new(Folder::look(folder.path()));
+    let before = disk.read(1, u64::MAX).unwrap();
+    assert!(rotate(&disk, &SECRET, &[4; 32]).unwrap() >= 1);
+    let error = start(folder.path(), &settings(folder.path()), &faults)
+        .map(|_| ())
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("is wrapped under key-encryption key"),
+        "{error}"
+    );
+    rotate(&disk, &[4; 32], &SECRET).unwrap();
+    assert_eq!(disk.read(1, u64::MAX).unwrap(), before);
+    assert_eq!(
+        start(folder.path(), &settings(folder.path()), &faults)
+            .unwrap()
+            .0
+            .digest(),
+        digest
+    );
+}
+
+#[test]
+fn damage_before_the_end_is_named_and_nothing_is_taken_in_over_it() {
+    let (folder, faults) = (TempDir::new().unwrap(), Arc::default());
+    for life in 0..2 {
+        let (mut engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+        send(&mut engine, life * 10..life * 10 + 10);
+    }
+    let path = folder.path().join(format!("{:016}.segment", 1));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[2_000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = start(folder.path(), &settings(folder.path()), &faults)
+        .map(|_| ())
+        .unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("segment 1 at offset") && error.contains("are lost"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_oldest_segments_go_and_what_is_left_says_since_when_it_is_complete() {
+    let (folder, faults) = (TempDir::new().unwrap(), Arc::default());
+    let mut settings = settings(folder.path());
+    settings.retain_bytes = Some(5 * settings.segment_bytes);
+    let (mut engine, _) = start(folder.path(), &settings, &faults).unwrap();
+    for part in 0..40 {
+        send(&mut engine, part * 20..part * 20 + 20);
+        settle(&mut engine);
+    }
+    std::thread::sleep(Duration::from_millis(1_200));
+    let last = engine.sequence();
+    drop(engine);
+    let disk = Folder::look(folder.path());
+    let numbers = disk.segments().unwrap();
+    assert!(numbers.len() <= 7 && numbers[0] > 1, "{numbers:?}");
+    let (engine, recovered) = start(folder.path(), &settings, &faults).unwrap();
+    assert_eq!(engine.sequence(), last);
+    assert!(recovered.inputs < last);
+    assert!(engine.programs()[0].complete_since.0 > shop::START_US);
+}
+
+#[test]
+fn a_folder_belongs_to_one_process() {
+    let (folder, faults) = (TempDir::new().unwrap(), Arc::default());
+    let _engine = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+    let error = Folder::open(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+}
