@@ -2,55 +2,40 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pyarrow.csv
 import pyarrow.parquet as pq
-import pytest
 
 from features import handbook
 from features.fold import fold
-
-DATA = Path(os.environ.get("FRAUDGATE_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
-
-
-def data(name: str) -> Path:
-    path = DATA / name
-    if not path.exists():
-        reason = f"{name} is not in {DATA}; set FRAUDGATE_DATA to the folder that holds it"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
+from tests.published import published
 
 
 def test_the_declared_plan_gives_the_published_features() -> None:
-    published = pq.read_table(data("handbook_features_golden.parquet"))
-    ties = pyarrow.csv.read_csv(data("handbook_customer_tie_rows.csv"))["TRANSACTION_ID"].to_numpy()
-    tables = handbook.read(data("handbook_raw_dev.parquet"))
+    golden = pq.read_table(published("handbook_features_golden.parquet"))
+    ties = pyarrow.csv.read_csv(published("handbook_customer_tie_rows.csv"))["TRANSACTION_ID"].to_numpy()
+    tables = handbook.read(published("handbook_raw_dev.parquet"))
     plan = handbook.PLAN.compile()
     rows = fold(
         plan, tables.transactions, tables.labels, complete_since_us=handbook.COMPLETE_SINCE_US, precision="float64"
     )
 
-    ids = published["TRANSACTION_ID"].to_numpy()
+    ids = golden["TRANSACTION_ID"].to_numpy()
     places = np.searchsorted(tables.transactions["transaction_id"].to_numpy(), ids)
     found = rows[places]
-    names = [name for name in published.column_names if name != "TRANSACTION_ID"]
+    names = [name for name in golden.column_names if name != "TRANSACTION_ID"]
     assert (len(ids), len(names)) == (737_289, 14)
     assert list(plan.features) == ["TX_AMOUNT", *names]
     untied = ~np.isin(ids, ties)
     for name in names:
-        wanted, given = published[name].to_numpy(), found[:, plan.features.index(name)]
+        wanted, given = golden[name].to_numpy(), found[:, plan.features.index(name)]
         # Where a customer has two transactions in one second the publisher's windows took them in another order.
         differing = ~(np.abs(given - wanted) <= 1e-9)
         assert not differing[untied].any(), f"{name}: {differing[untied].sum()} rows differ"
 
 
 def test_windows_that_begin_before_the_data_are_missing_and_no_others() -> None:
-    tables = handbook.read(data("handbook_raw_dev.parquet"))
+    tables = handbook.read(published("handbook_raw_dev.parquet"))
     plan = handbook.PLAN.compile()
     first = tables.transactions.slice(0, 400_000)
     rows = fold(plan, first, complete_since_us=handbook.COMPLETE_SINCE_US)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from handbook import CHAPTER_3, read_history
 
@@ -12,19 +9,13 @@ from models.manifest import Bundle
 from models.spec import ModelSpec
 from models.train import Sets, train
 from models.training_set import TrainingSet
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.published import published
 
 
 @pytest.fixture(scope="session")
 def history() -> TrainingSet:
-    data = Path(os.environ.get("FRAUDGATE_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not (data / "handbook_features_golden.parquet").exists():
-        reason = f"the Handbook's rows are not in {data}: set FRAUDGATE_DATA"
-        if "CI" in os.environ:
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return read_history(data)
+    published("handbook_features_golden.parquet")
+    return read_history(published("handbook_raw_dev.parquet").parent)
 
 
 @pytest.fixture(scope="session")

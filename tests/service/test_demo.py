@@ -12,6 +12,7 @@ from rich.console import Console
 
 from service import certificates, demo, demo_server, simulate
 from service.scoring import Connection
+from tests.published import published
 
 SMALL = simulate.Scale(customers=500, terminals=800, days=40, seed=2)
 
@@ -47,3 +48,21 @@ def test_the_demo_serves_what_an_offline_fold_gives_and_what_it_says_next_works(
     demo.play(story, tmp_path / "demo", Console(file=again, width=120))
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "demo").glob("model-*")} == trained
     assert re.findall(r"│ student, .*", again.getvalue()) == re.findall(r"│ student, .*", shown)
+
+
+@pytest.mark.slow
+def test_on_the_handbook_s_week_the_student_as_served_beats_every_published_model(tmp_path: Path) -> None:
+    """Chapter 3's protocol. Published: AUC .871 (logistic regression), AP .658 (random forest), CP@100 .291."""
+    told = io.StringIO()
+    story = demo.at_hand(published(demo.HANDBOOK).parent)
+    demo.play(story, tmp_path / "demo", Console(file=told, width=120))
+    shown = told.getvalue()
+    (scored,) = re.findall(r"transactions +│ +([\d,]+) ", shown)
+    (as_folded,) = re.findall(r"to the bit +│ +([\d,]+) ", shown)
+    assert as_folded == scored == "67,080"
+    ((auc, average_precision, card_precision),) = re.findall(
+        r"│ student, as served +│ +([\d.]+) │ +([\d.]+) │ +([\d.]+) │", shown
+    )
+    assert float(auc) > 0.871
+    assert float(average_precision) >= 0.68
+    assert float(card_precision) > 0.291

@@ -202,16 +202,20 @@ impl Queue {
         self.door
             .largest_drain
             .set(self.door.largest_drain.get().max(inputs as u64));
-        if inputs > 0 {
-            let each = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX) / inputs as u64;
-            let before = self.service_ns.get();
-            // An eighth of the new: one long pause of the machine does not refuse callers for long.
-            self.service_ns.set(if before == 0 {
-                each
-            } else {
-                before - before / 8 + each / 8
-            });
-        }
+        let took_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.service_ns
+            .set(estimate(self.service_ns.get(), took_ns, inputs as u64));
+    }
+}
+
+/// How long one input takes, in nanoseconds, after one more drain. An eighth of the new: one long pause of the machine does
+/// not refuse callers for long. A drain that refused all it held measured nothing, and lowers the estimate all the same:
+/// else one slow drain could refuse every caller with a short deadline for ever.
+fn estimate(before: u64, took_ns: u64, inputs: u64) -> u64 {
+    match (took_ns.checked_div(inputs), before) {
+        (None, before) => before - before / 8,
+        (Some(each), 0) => each,
+        (Some(each), before) => before - before / 8 + each / 8,
     }
 }
 
@@ -349,5 +353,21 @@ mod tests {
         drain(&queue, &mut engine);
         assert_eq!(answers(&call).len(), 2);
         assert_eq!(queue.ask(&call, asked(&engine, 2), None), Ok(()));
+    }
+
+    #[test]
+    fn one_slow_drain_does_not_refuse_callers_for_ever() {
+        let mut service_ns = estimate(0, 12_000_000, 1);
+        assert_eq!(service_ns, 12_000_000);
+        for _ in 0..100 {
+            service_ns = estimate(service_ns, 500, 0);
+        }
+        assert!(service_ns < 100_000, "{service_ns}");
+    }
+
+    #[test]
+    fn the_estimate_goes_to_what_inputs_take() {
+        let settled = (0..100).fold(0, |service_ns, _| estimate(service_ns, 64 * 5_000, 64));
+        assert!((4_900..=5_100).contains(&settled), "{settled}");
     }
 }
