@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,22 @@ def small_model(plan_digest: str, names: tuple[str, ...]) -> tuple[bytes, bytes]
         "risk": {"log_odds": [-20.0, 20.0], "value": [0.0, 100.0]},
     }
     return json.dumps(manifest, sort_keys=True).encode(), onnx
+
+
+def new_purchase(id_: str, amount_minor: int) -> transaction_pb2.Transaction:
+    """A purchase of now by customer c-1 at terminal t-1."""
+    return transaction_pb2.Transaction(
+        id=id_,
+        program="shop",
+        event_time_us=time.time_ns() // 1_000,
+        kind=transaction_pb2.KIND_PURCHASE,
+        amount_minor=amount_minor,
+        currency="EUR",
+        entities=[
+            transaction_pb2.EntityKey(name="customer", value="c-1"),
+            transaction_pb2.EntityKey(name="terminal", value="t-1"),
+        ],
+    )
 
 
 @dataclass

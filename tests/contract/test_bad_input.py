@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import grpc
@@ -12,7 +11,7 @@ from grpc import StatusCode
 
 from fraudgate.v1 import decision_pb2, feedback_pb2, scoring_pb2, status_pb2, transaction_pb2
 from tests.contract.bad_input import BAD_BYTES, BAD_TRANSACTIONS, CARD_NUMBER, Bad, BadBytes
-from tests.scorer import Scorer, running_scorer
+from tests.scorer import Scorer, new_purchase, running_scorer
 
 SCORE = "/fraudgate.v1.Scoring/Score"
 SCORE_BATCH = "/fraudgate.v1.Scoring/ScoreBatch"
@@ -29,18 +28,7 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scorer]:
 
 def good(number: int = 0) -> transaction_pb2.Transaction:
     """A transaction that is taken; the same number always gives the same one but for its time."""
-    return transaction_pb2.Transaction(
-        id=f"good-{number}",
-        program="shop",
-        event_time_us=time.time_ns() // 1_000,
-        kind=transaction_pb2.KIND_PURCHASE,
-        amount_minor=5_716,
-        currency="EUR",
-        entities=[
-            transaction_pb2.EntityKey(name="customer", value="c-1"),
-            transaction_pb2.EntityKey(name="terminal", value="t-1"),
-        ],
-    )
+    return new_purchase(f"good-{number}", 5_716)
 
 
 def bad(case: Bad) -> transaction_pb2.Transaction:

@@ -1,21 +1,16 @@
 //! The road's promises, on a model that is a hash of its row: how a log is cut into drains never shows, a repeated id
 //! gets its first answer, and a refusal changes nothing.
 
+mod shop;
+
 use fraudgate_core::{
-    key::HashKey,
-    model::{Forest, ForestFailure, Manifest, Model, hex},
-    plan::Plan,
-    policy::Policy,
     refusal::Refusal,
-    road::{Answer, Asked, Engine, Limits},
-    transaction::{Clock, EventTime},
+    road::{Answer, Asked, Engine},
+    transaction::EventTime,
     wire,
 };
 use proptest::prelude::*;
-use prost::Message;
-
-const DAY_US: i64 = 86_400_000_000;
-const START_US: i64 = 1_522_540_800_000_000;
+use shop::{DAY_US, Made, START_US, ask, bytes, drain, purchase, subject};
 
 const PLAN: &str = r#"{"format":1,"name":"two_windows","currency":"EUR","entities":["customer","terminal"],"numbers":["age"],
     "texts":["note"],"fraud":["third_party_fraud"],"lateness_us":172800000000,"features":[
@@ -26,114 +21,30 @@ const PLAN: &str = r#"{"format":1,"name":"two_windows","currency":"EUR","entitie
      "where":{"kinds":["purchase"]}},
     {"name":"risk","op":"risk","entity":1,"window_us":86400000000,"delay_us":86400000000,
      "where":{"kinds":["purchase"]}}]}"#;
-const POLICY: &str = r#"{"format":1,"mode":"decide","challenge":50,"decline":80,"card_number_in_key":"hash"}"#;
-
-/// Scores a row by its bits alone, so that any difference in a row shows in the score.
-struct Bits;
-
-impl Forest for Bits {
-    fn score(&mut self, rows: &[f32], n: usize, log_odds: &mut Vec<f32>) -> Result<(), ForestFailure> {
-        for row in rows.chunks(rows.len() / n) {
-            let hash = row.iter().fold(17_u32, |hash, value| {
-                hash.rotate_left(5).wrapping_mul(31) ^ value.to_bits()
-            });
-            log_odds.push((hash % 20_001) as f32 / 1_000.0 - 10.0);
-        }
-        Ok(())
-    }
-}
-
-fn engine(with_model: bool) -> Engine {
-    let plan = Plan::parse(PLAN.as_bytes()).unwrap();
-    let manifest = format!(
-        r#"{{"format":1,"plan_digest":"{}","onnx_sha256":"","input":"features","output":"log_odds",
-        "features":["amount","age","count","mean","risk"],"probability":{{"log_odds":[-10,10],"value":[0.001,0.999]}},
-        "risk":{{"log_odds":[-10,10],"value":[0,100]}}}}"#,
-        hex(&plan.digest)
-    );
-    let model = with_model.then(|| Model::new(Manifest::parse(manifest.as_bytes()).unwrap(), Box::new(Bits)));
-    let limits = Limits {
+fn engine(scores: bool) -> Engine {
+    Made {
+        plan: PLAN,
         known_ids: 10_000,
-        drain: 1_000,
-        ahead_us: None,
-    };
-    let mut engine = Engine::new(
-        HashKey {
-            version: 1,
-            secret: [7; 32],
-        },
-        1,
-        limits,
-    );
-    engine
-        .add_program(
-            "shop",
-            plan,
-            Policy::parse(POLICY.as_bytes()).unwrap(),
-            model,
-            EventTime(0),
-        )
-        .unwrap();
-    engine
-}
-
-fn purchase(id: &str, at_us: i64, customer: u8, amount_minor: i64) -> wire::Transaction {
-    let key = |name: &str, value: u8| wire::EntityKey {
-        name: name.to_owned(),
-        value: format!("{name}{value}"),
-    };
-    wire::Transaction {
-        id: id.to_owned(),
-        program: "shop".to_owned(),
-        event_time_us: START_US + at_us,
-        kind: wire::Kind::Purchase as i32,
-        amount_minor: Some(amount_minor),
-        currency: "EUR".to_owned(),
-        entities: vec![key("customer", customer), key("terminal", customer % 2)],
-        ..wire::Transaction::default()
+        scores,
+        complete_since: EventTime(0),
+        ..Made::default()
     }
+    .engine()
 }
 
 fn fraud(id: &str, at_us: i64, customer: u8, status: wire::LabelStatus) -> wire::Label {
-    let transaction = purchase(id, at_us, customer, 0);
     wire::Label {
-        program: transaction.program,
-        subject: Some(wire::Subject {
-            transaction_id: transaction.id,
-            event_time_us: transaction.event_time_us,
-            kind: transaction.kind,
-            entities: transaction.entities,
-        }),
+        program: "shop".to_owned(),
+        subject: Some(subject(id, at_us, customer)),
         class: wire::LabelClass::ThirdPartyFraud as i32,
         status: status as i32,
         source: wire::LabelSource::Chargeback as i32,
     }
 }
 
-fn ask(engine: &Engine, transaction: &wire::Transaction) -> Asked {
-    engine
-        .admit(transaction)
-        .map_or_else(Asked::Refused, |admitted| Asked::Transaction(Box::new(admitted)))
-}
-
-fn drain(engine: &mut Engine, mut asked: Vec<Asked>) -> Vec<Answer> {
-    let mut answers = Vec::new();
-    engine.drain(Clock(START_US), &mut asked, &mut answers);
-    answers
-}
-
 fn one(engine: &mut Engine, transaction: &wire::Transaction) -> Answer {
     let asked = vec![ask(engine, transaction)];
     drain(engine, asked).remove(0)
-}
-
-/// The bytes of what was answered, without what depends on the retransmission itself.
-fn bytes(answer: &Answer) -> Vec<u8> {
-    match answer {
-        Answer::Decision(decision) => decision.encode_to_vec(),
-        Answer::Receipt(receipt) => receipt.encode_to_vec(),
-        Answer::Refused(refusal) => refusal.status().encode_to_vec(),
-    }
 }
 
 fn assessment(answer: &Answer) -> wire::Assessment {

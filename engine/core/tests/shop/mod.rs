@@ -52,16 +52,52 @@ impl Forest for Bits {
     }
 }
 
-pub fn engine(epoch: u64) -> Engine {
-    engine_with(epoch, PLAN, POLICY)
+/// What an engine of one program is made of.
+pub struct Made<'a> {
+    pub epoch: u64,
+    pub known_ids: usize,
+    pub plan: &'a str,
+    pub policy: &'a str,
+    pub scores: bool,
+    pub complete_since: EventTime,
 }
 
-pub fn engine_with(epoch: u64, plan: &str, policy: &str) -> Engine {
-    engine_knowing(40, epoch, plan, policy)
+impl Default for Made<'_> {
+    fn default() -> Self {
+        Made {
+            epoch: 1,
+            known_ids: 40,
+            plan: PLAN,
+            policy: POLICY,
+            scores: true,
+            complete_since: EventTime(START_US),
+        }
+    }
 }
 
-pub fn engine_knowing(known_ids: usize, epoch: u64, plan: &str, policy: &str) -> Engine {
-    let plan = Plan::parse(plan.as_bytes()).unwrap();
+impl Made<'_> {
+    pub fn engine(&self) -> Engine {
+        let plan = Plan::parse(self.plan.as_bytes()).unwrap();
+        let policy = Policy::parse(self.policy.as_bytes()).unwrap();
+        let model = self.scores.then(|| model(&plan));
+        let limits = Limits {
+            known_ids: self.known_ids,
+            drain: 10,
+            ahead_us: None,
+        };
+        let key = HashKey {
+            version: 1,
+            secret: [7; 32],
+        };
+        let mut engine = Engine::new(key, self.epoch, limits);
+        engine
+            .add_program("shop", plan, policy, model, self.complete_since)
+            .unwrap();
+        engine
+    }
+}
+
+fn model(plan: &Plan) -> Model {
     let names: Vec<String> = plan
         .features
         .iter()
@@ -74,22 +110,26 @@ pub fn engine_knowing(known_ids: usize, epoch: u64, plan: &str, policy: &str) ->
         hex(&plan.digest),
         names.join(",")
     );
-    let model = Model::new(Manifest::parse(manifest.as_bytes()).unwrap(), Box::new(Bits));
-    let limits = Limits {
+    Model::new(Manifest::parse(manifest.as_bytes()).unwrap(), Box::new(Bits))
+}
+
+pub fn engine(epoch: u64) -> Engine {
+    engine_with(epoch, PLAN, POLICY)
+}
+
+pub fn engine_with(epoch: u64, plan: &str, policy: &str) -> Engine {
+    engine_knowing(40, epoch, plan, policy)
+}
+
+pub fn engine_knowing(known_ids: usize, epoch: u64, plan: &str, policy: &str) -> Engine {
+    Made {
+        epoch,
         known_ids,
-        drain: 10,
-        ahead_us: None,
-    };
-    let key = HashKey {
-        version: 1,
-        secret: [7; 32],
-    };
-    let mut engine = Engine::new(key, epoch, limits);
-    let policy = Policy::parse(policy.as_bytes()).unwrap();
-    engine
-        .add_program("shop", plan, policy, Some(model), EventTime(START_US))
-        .unwrap();
-    engine
+        plan,
+        policy,
+        ..Made::default()
+    }
+    .engine()
 }
 
 pub fn purchase(id: &str, at_us: i64, customer: u8, amount_minor: i64) -> wire::Transaction {
