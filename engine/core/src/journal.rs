@@ -13,7 +13,7 @@ pub mod segment;
 
 pub use draft::Draft;
 
-use crate::program::Program;
+use crate::{program::Program, transaction::Clock};
 
 /// What an input that was taken survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,8 +29,8 @@ pub enum Durability {
 /// Where an engine's drafts go, drain by drain.
 pub trait Journal: Send {
     /// Whether it takes one more drain. When it does not, the engine reads and does not fold. Also writes what could not
-    /// be written before, if that can be done by now.
-    fn takes(&mut self, programs: &[Program]) -> bool;
+    /// be written before, if that can be done by `now`.
+    fn takes(&mut self, now: Clock, programs: &[Program]) -> bool;
 
     /// Appends a drain, before its answers leave. Takes the draft's bytes and leaves another buffer, perhaps a used one.
     /// `programs` are those that a new segment states.

@@ -188,7 +188,7 @@ impl Engine {
         let takes = self
             .journal
             .as_mut()
-            .is_none_or(|journal| journal.takes(&self.programs));
+            .is_none_or(|journal| journal.takes(clock, &self.programs));
         self.draft.begin(clock, self.sequence + 1);
         for block in asked.chunks(ANNOUNCED) {
             self.announce(block);
@@ -275,9 +275,9 @@ impl Engine {
     }
 
     /// Lets the journal write what it could not write before; for when nothing arrives.
-    pub fn tend_journal(&mut self) {
+    pub fn tend_journal(&mut self, now: Clock) {
         if let Some(journal) = &mut self.journal {
-            journal.takes(&self.programs);
+            journal.takes(now, &self.programs);
         }
     }
 

@@ -14,7 +14,7 @@ use fraudgate_core::{
     wire,
 };
 use fraudgate_server::journal::{
-    Promise, Settings, Writer,
+    Promise, Settings, Writer, attend, clock,
     disk::{Disk, Folder},
     keeper::Keeper,
     keyring::Keyring,
@@ -165,8 +165,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let disk: Arc<dyn Disk> = Arc::new(Folder::open(&path)?);
                 let keyring = Keyring::open(disk.clone(), &SECRET)?;
                 let recovered = recover(&*disk, &keyring, &mut engine, &mut |_, _| {})?;
-                let keeper = Keeper::start(disk, keyring, &settings, 1, 1, Box::new(|| {}))?;
-                let writer = Writer::begin(keeper, &settings, &recovered, 1, engine.programs())?;
+                let attended = attend(Keeper::begin(disk, keyring, &settings, 1, 1, Box::new(|| {}))?)?;
+                let writer = Writer::begin(attended, &settings, &recovered, 1, engine.programs(), clock())?;
                 status = Some(writer.status());
                 engine.journal_to(Box::new(writer));
             }

@@ -1,7 +1,8 @@
 //! The journal's files. A drain is sealed by the core and appended by the engine's thread before its answers leave
-//! ([`writer`]); a thread of its own syncs in groups, makes the next segment ready and removes old ones ([`keeper`]); at a
-//! start what is there is taken in again ([`recovery`]). [`disk`] is what all of it asks of a file system.
+//! ([`writer`]); a thread of its own ([`mod@attend`]) syncs in groups, makes the next segment ready and removes old ones
+//! ([`keeper`]); at a start what is there is taken in again ([`recovery`]). [`disk`] is what all of it asks of a file system.
 
+mod attend;
 pub mod disk;
 pub mod keeper;
 pub mod keyring;
@@ -14,6 +15,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
+pub use attend::{Attended, attend, clock};
 pub use recovery::{Recovered, recover};
 pub use writer::{Status, Writer};
 

@@ -9,13 +9,9 @@ mod routes;
 mod stream;
 mod unary;
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{cell::RefCell, rc::Rc};
 
-use fraudgate_core::{road::Engine, transaction::Clock};
+use fraudgate_core::road::Engine;
 
 pub use queue::{Queue, drain, tend};
 pub use routes::Scoring;
@@ -36,10 +32,4 @@ pub struct Shared {
     pub batch: usize,
     /// Where inputs are journaled.
     pub journal: Option<Journaled>,
-}
-
-/// The clock, now. A clock before 1970 reads as 1970.
-pub fn clock() -> Clock {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Clock(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

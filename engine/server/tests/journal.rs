@@ -20,7 +20,7 @@ use fraudgate_core::{
     wire::Durability,
 };
 use fraudgate_server::journal::{
-    JournalError, Promise, Recovered, Settings, Writer,
+    JournalError, Promise, Recovered, Settings, Writer, attend, clock,
     disk::{Disk, Folder, SegmentFile},
     keeper::Keeper,
     keyring::{Keyring, rotate},
@@ -37,6 +37,7 @@ struct Faults {
     write: AtomicBool,
     sync: AtomicBool,
     create: AtomicBool,
+    keys: AtomicBool,
 }
 
 /// A folder that fails when it is told to. When a sync fails, what was not synced is gone, as it is in a kernel that could
@@ -106,6 +107,10 @@ impl Disk for Faulty {
         self.folder.keys()
     }
     fn append_keys(&self, line: &[u8]) -> io::Result<()> {
+        if self.faults.keys.load(Ordering::SeqCst) {
+            self.folder.append_keys(&line[..line.len() / 2])?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.folder.append_keys(line)
     }
     fn replace_keys(&self, lines: &[u8]) -> io::Result<()> {
@@ -136,8 +141,9 @@ fn start(path: &Path, settings: &Settings, faults: &Arc<Faults>) -> Result<(Engi
     let mut engine = engine(0);
     let recovered = recover(&*disk, &keyring, &mut engine, &mut |_, _| {})?;
     let (epoch, next) = (recovered.epoch, recovered.next_segment);
-    let keeper = Keeper::start(disk, keyring, settings, epoch, next, Box::new(|| {}))?;
-    let writer = Writer::begin(keeper, settings, &recovered, engine.sequence() + 1, engine.programs())?;
+    let attended = attend(Keeper::begin(disk, keyring, settings, epoch, next, Box::new(|| {}))?)?;
+    let (next, programs) = (engine.sequence() + 1, engine.programs());
+    let writer = Writer::begin(attended, settings, &recovered, next, programs, clock())?;
     engine.journal_to(Box::new(writer));
     Ok((engine, recovered))
 }
@@ -174,7 +180,7 @@ fn send(engine: &mut Engine, ids: std::ops::Range<u32>) -> Vec<Durability> {
 /// Waits until what is taken is synced.
 fn settle(engine: &mut Engine) {
     for _ in 0..1_000 {
-        engine.tend_journal();
+        engine.tend_journal(clock());
         if engine.survives(engine.sequence()) == fraudgate_core::journal::Durability::Synced {
             return;
         }
@@ -292,6 +298,25 @@ fn keys_are_rotated_without_rewriting_a_segment_and_another_key_is_named() {
             .digest(),
         digest
     );
+}
+
+#[test]
+fn a_key_that_was_written_in_part_is_followed_by_none() {
+    let (folder, faults) = (TempDir::new().unwrap(), Arc::<Faults>::default());
+    let (mut engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+    faults.keys.store(true, Ordering::SeqCst);
+    // Into the second segment: the one after it is prepared then, and its key cannot be written whole.
+    send(&mut engine, 0..60);
+    std::thread::sleep(Duration::from_millis(20));
+    faults.keys.store(false, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(300));
+    send(&mut engine, 60..120);
+    settle(&mut engine);
+    let digest = engine.digest();
+    drop(engine);
+    let (engine, recovered) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+    assert_eq!(engine.digest(), digest);
+    assert!(recovered.segments >= 2, "{recovered:?}");
 }
 
 #[test]

@@ -245,7 +245,7 @@ impl Written {
 }
 
 impl Journal for Written {
-    fn takes(&mut self, _: &[Program]) -> bool {
+    fn takes(&mut self, _: Clock, _: &[Program]) -> bool {
         self.0.lock().unwrap().takes
     }
 

@@ -1,12 +1,12 @@
-//! The thread that does what may block: syncs in groups, makes the next segment ready before it is needed, removes old ones.
+//! What may block, away from the engine's thread: syncs in groups, makes the next segment ready before it is needed, removes
+//! old ones. A plain value that is told the time; [`super::attend`] drives it on a thread of its own, a simulation by hand.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
-use fraudgate_core::journal::segment::Header;
+use fraudgate_core::{journal::segment::Header, transaction::Clock};
 
 use super::{JournalError, Settings, disk::Disk, disk::SegmentFile, failed, keyring::Keyring, segment::Segment};
 
@@ -14,6 +14,15 @@ use super::{JournalError, Settings, disk::Disk, disk::SegmentFile, failed, keyri
 const AGAIN: Duration = Duration::from_millis(250);
 /// How often is looked for segments that may go.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What the clocks say.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Since some beginning: never jumps.
+    pub elapsed: Duration,
+    /// The time of day: may be set back and forth.
+    pub clock: Clock,
+}
 
 /// A segment that is ready to be written to.
 pub struct Prepared {
@@ -25,7 +34,7 @@ pub struct Prepared {
     pub file: Arc<dyn SegmentFile>,
 }
 
-/// What the engine's thread and the keeper's share.
+/// What the engine's thread and the keeper share.
 pub struct Desk {
     state: Mutex<State>,
     changed: Condvar,
@@ -44,13 +53,6 @@ struct State {
     /// Segments before this one may be removed.
     needed: u64,
     error: Option<String>,
-}
-
-/// The thread.
-pub struct Keeper {
-    /// How it is spoken to.
-    pub desk: Arc<Desk>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Desk {
@@ -78,6 +80,12 @@ impl Desk {
         self.changed.notify_one();
     }
 
+    /// Syncs a last time.
+    pub fn close(&self) {
+        self.state().closing = true;
+        self.changed.notify_one();
+    }
+
     /// Segments before this one are needed by nobody.
     pub fn release(&self, segment: u64) {
         self.state().needed = segment;
@@ -87,11 +95,34 @@ impl Desk {
     pub fn error(&self) -> Option<String> {
         self.state().error.clone()
     }
+
+    /// Waits until something is asked of the keeper, at most so long.
+    pub fn wait(&self, most: Duration) {
+        let state = self.state();
+        if !state.urgent && !state.closing {
+            drop(self.changed.wait_timeout(state, most));
+        }
+    }
+}
+
+/// Keeps a journal's files.
+pub struct Keeper {
+    desk: Arc<Desk>,
+    disk: Arc<dyn Disk>,
+    keyring: Keyring,
+    settings: Settings,
+    epoch: u64,
+    next: u64,
+    /// When a segment that could not be made is tried again.
+    again: Duration,
+    /// When is looked for segments that may go.
+    look: Duration,
 }
 
 impl Keeper {
-    /// Starts the thread. The first segment is ready when this comes back.
-    pub fn start(
+    /// Makes the first segment ready. `next` is its number; `tell` is called after something was synced, failed, or became
+    /// ready.
+    pub fn begin(
         disk: Arc<dyn Disk>,
         keyring: Keyring,
         settings: &Settings,
@@ -99,98 +130,70 @@ impl Keeper {
         next: u64,
         tell: Box<dyn Fn() + Send + Sync>,
     ) -> Result<Keeper, JournalError> {
-        let mut work = Work {
+        let desk = Arc::new(Desk {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            tell,
+        });
+        let mut keeper = Keeper {
+            desk,
             disk,
             keyring,
             settings: settings.clone(),
             epoch,
             next,
-            retained: Instant::now(),
+            again: Duration::ZERO,
+            look: LOOK,
         };
-        let first = work.prepare()?;
-        let desk = Arc::new(Desk {
-            state: Mutex::new(State {
-                prepared: Some(first),
-                ..State::default()
-            }),
-            changed: Condvar::new(),
-            tell,
-        });
-        let at = desk.clone();
-        let thread = thread::Builder::new().name("fraudgate-keeper".to_owned());
-        let thread = thread.spawn(move || work.run(&at)).map_err(|e| failed("start")(&e))?;
-        Ok(Keeper {
-            desk,
-            thread: Some(thread),
-        })
+        let first = keeper.prepare()?;
+        keeper.desk.state().prepared = Some(first);
+        Ok(keeper)
     }
 
-    /// Syncs what there is and ends the thread.
-    pub fn close(&mut self) {
-        self.desk.state().closing = true;
-        self.desk.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // It does not panic; and if it did, what it knew is synced or not, as each segment says.
-            let _ = thread.join();
-        }
+    /// How it is spoken to.
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
-}
 
-struct Work {
-    disk: Arc<dyn Disk>,
-    keyring: Keyring,
-    settings: Settings,
-    epoch: u64,
-    next: u64,
-    retained: Instant,
-}
-
-impl Work {
-    fn run(&mut self, desk: &Desk) {
-        let mut again = Instant::now();
-        loop {
-            let (mut synced, closing) = self.sync(desk);
-            if closing {
-                return;
-            }
-            if desk.state().prepared.is_none() && again <= Instant::now() {
-                let prepared = self.prepare();
-                let mut state = desk.state();
-                match prepared {
-                    Ok(prepared) => {
-                        state.prepared = Some(prepared);
-                        state.error = None;
-                    }
-                    Err(error) => {
-                        state.error = Some(error.0);
-                        again = Instant::now() + AGAIN;
-                    }
-                }
-                synced = true;
-            }
-            if self.retained.elapsed() >= LOOK {
-                self.retained = Instant::now();
-                let needed = desk.state().needed;
-                if let Err(error) = self.retain(needed) {
-                    desk.state().error = Some(error.0);
-                }
-            }
-            if synced {
-                (desk.tell)();
-            }
-            let mut state = desk.state();
-            if !state.urgent && !state.closing {
-                let waited = desk.changed.wait_timeout(state, self.settings.interval());
-                state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            }
-            state.urgent = false;
+    /// Does what is due. Gives how long it may be left alone, or nothing when it was closed and all that can be is synced.
+    pub fn step(&mut self, now: Now) -> Option<Duration> {
+        self.desk.state().urgent = false;
+        let (mut news, closing) = self.sync();
+        if closing {
+            return None;
         }
+        if self.desk.state().prepared.is_none() && self.again <= now.elapsed {
+            let prepared = self.prepare();
+            let mut state = self.desk.state();
+            match prepared {
+                Ok(prepared) => {
+                    state.prepared = Some(prepared);
+                    state.error = None;
+                }
+                Err(error) => {
+                    state.error = Some(error.0);
+                    self.again = now.elapsed + AGAIN;
+                }
+            }
+            news = true;
+        }
+        if self.look <= now.elapsed {
+            self.look = now.elapsed + LOOK;
+            let needed = self.desk.state().needed;
+            if let Err(error) = self.retain(needed, now.clock) {
+                self.desk.state().error = Some(error.0);
+            }
+        }
+        if news {
+            (self.desk.tell)();
+        }
+        Some(self.settings.interval())
     }
 
     /// Syncs what was written, in order. Says whether anything was, and whether the end has come.
-    fn sync(&self, desk: &Desk) -> (bool, bool) {
+    fn sync(&self) -> (bool, bool) {
         let (open, closing) = {
-            let state = desk.state();
+            let state = self.desk.state();
             (state.open.clone(), state.closing)
         };
         let mut any = false;
@@ -203,7 +206,7 @@ impl Work {
             any |= segment.sync();
             failed |= segment.has_failed();
         }
-        desk.state().open.retain(|segment| !segment.is_done());
+        self.desk.state().open.retain(|segment| !segment.is_done());
         (any, closing)
     }
 
@@ -222,13 +225,12 @@ impl Work {
     }
 
     /// Removes the oldest segments, by age and size, as far as nobody needs them.
-    fn retain(&mut self, needed: u64) -> Result<(), JournalError> {
+    fn retain(&mut self, needed: u64, now: Clock) -> Result<(), JournalError> {
         let (bytes, age) = (self.settings.retain_bytes, self.settings.retain_s);
         if bytes.is_none() && age.is_none() {
             return Ok(());
         }
         let segments = self.disk.segments().map_err(|e| failed("retention")(&e))?;
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut first = None;
         for (place, &segment) in segments.iter().enumerate() {
             let Some(&after) = segments.get(place + 1).filter(|_| segment < needed) else {
@@ -237,8 +239,8 @@ impl Work {
             let head = self.disk.read(after, 96).map_err(|e| failed("retention")(&e))?;
             // Its newest input came before the segment after was opened.
             let Ok(header) = Header::read(&head) else { break };
-            let old = Duration::from_micros(u64::try_from(header.opened_at_us).unwrap_or(0));
-            let aged = age.is_some_and(|age| since.saturating_sub(old).as_secs() > age);
+            let old_us = now.0.saturating_sub(header.opened_at_us);
+            let aged = age.is_some_and(|age| old_us / 1_000_000 > i64::try_from(age).unwrap_or(i64::MAX));
             let held = (segments.len() - place) as u64 * self.settings.segment_bytes;
             if !aged && bytes.is_none_or(|bytes| held <= bytes) {
                 break;

@@ -1,11 +1,14 @@
 //! The file `keys`: one wrapped key a line, as JSON. A key stands there, synced, before its segment is written to.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use fraudgate_core::journal::keys::{KeyEncryptionKey, WrappedKey};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{JournalError, disk::Disk, failed};
+
+/// Fills bytes with secret random ones.
+pub type Random = Box<dyn FnMut(&mut [u8]) -> io::Result<()> + Send>;
 
 /// The keys of all segments.
 pub struct Keyring {
@@ -14,7 +17,7 @@ pub struct Keyring {
     keys: Vec<WrappedKey>,
     /// The file ends within a line, whose writing was cut short.
     torn: bool,
-    random: SystemRandom,
+    random: Random,
 }
 
 impl Keyring {
@@ -26,8 +29,14 @@ impl Keyring {
             kek: kek(secret)?,
             keys,
             torn,
-            random: SystemRandom::new(),
+            random: Box::new(draw),
         })
+    }
+
+    /// The same, with another source of random bytes than the system's.
+    #[must_use]
+    pub fn drawing(self, random: Random) -> Keyring {
+        Keyring { random, ..self }
     }
 
     /// The key of a segment.
@@ -47,8 +56,8 @@ impl Keyring {
     /// Makes the key of a new segment.
     pub fn make(&mut self, segment: u64, epoch: u64) -> Result<[u8; 32], JournalError> {
         let (mut key, mut nonce) = ([0; 32], [0; 12]);
-        let drawn = self.random.fill(&mut key).and_then(|()| self.random.fill(&mut nonce));
-        drawn.map_err(|_| JournalError("the system gives no random numbers".to_owned()))?;
+        let drawn = (self.random)(&mut key).and_then(|()| (self.random)(&mut nonce));
+        drawn.map_err(|e| failed("keys")(&e))?;
         let wrapped = self.kek.wrap(segment, epoch, &key, nonce);
         let wrapped = wrapped.ok_or_else(|| JournalError("a key could not be wrapped".to_owned()))?;
         if self.torn {
@@ -57,6 +66,8 @@ impl Keyring {
             self.torn = false;
         }
         let appended = self.disk.append_keys(&lines(std::slice::from_ref(&wrapped))?);
+        // A part of the line may be there, and the next one must not follow it.
+        self.torn = appended.is_err();
         appended.map_err(|e| failed("keys")(&e))?;
         self.keys.push(wrapped);
         Ok(key)
@@ -80,13 +91,17 @@ pub fn rotate(disk: &Arc<dyn Disk>, from: &[u8; 32], to: &[u8; 32]) -> Result<us
     for old in &ring.keys {
         let key = ring.kek.unwrap(old).map_err(|e| JournalError(e.to_string()))?;
         let mut nonce = [0; 12];
-        let drawn = ring.random.fill(&mut nonce);
-        drawn.map_err(|_| JournalError("the system gives no random numbers".to_owned()))?;
+        draw(&mut nonce).map_err(|e| failed("keys")(&e))?;
         let new = to.wrap(old.segment, old.epoch, &key, nonce);
         wrapped.push(new.ok_or_else(|| JournalError("a key could not be wrapped".to_owned()))?);
     }
     disk.replace_keys(&lines(&wrapped)?).map_err(|e| failed("keys")(&e))?;
     Ok(wrapped.len())
+}
+
+fn draw(bytes: &mut [u8]) -> io::Result<()> {
+    let drawn = SystemRandom::new().fill(bytes);
+    drawn.map_err(|_| io::Error::other("the system gives no random numbers"))
 }
 
 fn kek(secret: &[u8; 32]) -> Result<KeyEncryptionKey, JournalError> {

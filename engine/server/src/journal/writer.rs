@@ -8,7 +8,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use fraudgate_core::{
@@ -22,8 +21,8 @@ use fraudgate_core::{
 };
 
 use super::{
-    JournalError, Promise, Settings,
-    keeper::{Desk, Keeper, Prepared},
+    Attended, JournalError, Promise, Settings,
+    keeper::{Desk, Prepared},
     recovery::Recovered,
     segment::Segment,
 };
@@ -50,12 +49,14 @@ pub struct Status {
 
 /// The engine's journal.
 pub struct Writer {
-    keeper: Keeper,
+    attended: Attended,
     desk: Arc<Desk>,
     promise: Promise,
     segment_bytes: u64,
     buffer_bytes: usize,
     epoch: u64,
+    /// When the drain under way began.
+    now: Clock,
     current: Option<Current>,
     /// Where the journal ends that is known to be synced.
     good: Option<End>,
@@ -92,24 +93,26 @@ struct Plain {
 }
 
 impl Writer {
-    /// Goes on behind what was recovered. Opens the first segment, which states `programs`.
+    /// Goes on behind what was recovered, at `now`. Opens the first segment, which states `programs`.
     pub fn begin(
-        keeper: Keeper,
+        attended: Attended,
         settings: &Settings,
         recovered: &Recovered,
         next: u64,
         programs: &[Program],
+        now: Clock,
     ) -> Result<Writer, JournalError> {
         let status = Arc::new(Status::default());
         status.written.store(next - 1, Ordering::Relaxed);
         status.synced.store(next - 1, Ordering::Relaxed);
         let mut writer = Writer {
-            desk: keeper.desk.clone(),
-            keeper,
+            desk: attended.desk.clone(),
+            attended,
             promise: settings.promise,
             segment_bytes: settings.segment_bytes,
             buffer_bytes: settings.buffer_bytes,
             epoch: recovered.epoch,
+            now,
             current: None,
             good: recovered.end,
             unsynced: VecDeque::new(),
@@ -219,7 +222,7 @@ impl Writer {
             .current
             .as_ref()
             .map_or(self.good, |current| Some(current.open.end()));
-        match open(&prepared, self.epoch, first, previous, programs) {
+        match open(&prepared, self.epoch, first, previous, programs, self.now) {
             Some(current) => {
                 self.desk.open(current.segment.clone());
                 self.status.segment.store(prepared.number, Ordering::Relaxed);
@@ -265,19 +268,24 @@ impl Writer {
 }
 
 /// Writes a segment's header and what states the programs.
-fn open(prepared: &Prepared, epoch: u64, first: u64, previous: Option<End>, programs: &[Program]) -> Option<Current> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let opened_at_us = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+fn open(
+    prepared: &Prepared,
+    epoch: u64,
+    first: u64,
+    previous: Option<End>,
+    programs: &[Program],
+    now: Clock,
+) -> Option<Current> {
     let header = Header {
         epoch,
         segment: prepared.number,
         first,
-        opened_at_us,
+        opened_at_us: now.0,
         previous,
     };
     let mut open = Open::new(&header, &prepared.key).ok()?;
     let mut draft = Draft::default();
-    draft.begin(Clock(opened_at_us), first);
+    draft.begin(now, first);
     programs.iter().for_each(|program| draft.program(&program.stated()));
     open.seal(&mut draft.bytes, first, 0, 0).ok()?;
     let bytes = [&header.write()[..], &draft.bytes].concat();
@@ -292,7 +300,8 @@ fn open(prepared: &Prepared, epoch: u64, first: u64, previous: Option<End>, prog
 }
 
 impl Journal for Writer {
-    fn takes(&mut self, programs: &[Program]) -> bool {
+    fn takes(&mut self, now: Clock, programs: &[Program]) -> bool {
+        self.now = now;
         self.settle();
         if !self.waiting.is_empty() {
             self.write(programs);
@@ -328,7 +337,7 @@ impl Journal for Writer {
 impl Drop for Writer {
     /// Ends the journal well: all is synced, and a last chunk says so.
     fn drop(&mut self) {
-        self.keeper.close();
+        self.attended.close();
         self.settle();
         if let Some(current) = &mut self.current
             && self.unsynced.is_empty()

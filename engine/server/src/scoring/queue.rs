@@ -19,8 +19,8 @@ use fraudgate_core::{
     transaction::Clock,
 };
 
-use super::{Shared, call::Call, clock};
-use crate::transport::count;
+use super::{Shared, call::Call};
+use crate::{journal::clock, transport::count};
 
 /// The least time after which a refused caller may come back.
 const RETRY_US: i64 = 1_000;
@@ -225,7 +225,7 @@ pub async fn tend(shared: Rc<Shared>) {
     loop {
         journal.news.notified().await;
         let mut engine = shared.engine.borrow_mut();
-        engine.tend_journal();
+        engine.tend_journal(clock());
         shared.queue.release(&engine);
     }
 }

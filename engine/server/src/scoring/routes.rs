@@ -9,13 +9,14 @@ use hyper::body::Incoming;
 use tonic::{Code, Status, metadata::MetadataMap};
 
 use super::{
-    Shared, batch, clock,
+    Shared, batch,
     health::{self, Watch},
     stream::Answers,
     unary,
 };
 use crate::{
     grpc::{Messages, Reply, only_message, timeout, to_grpc},
+    journal::clock,
     transport::{Allowed, Caller, Service},
 };
 

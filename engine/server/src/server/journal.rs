@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::{Server, ServerError, control::Stats};
 use crate::journal::{
-    Promise, Recovered, Status, Writer,
+    Promise, Recovered, Status, Writer, attend, clock,
     disk::{Disk, Folder},
     keeper::Keeper,
     keyring::Keyring,
@@ -46,9 +46,10 @@ impl Server {
         let tell = news.clone();
         let tell = Box::new(move || tell.notify_one());
         let (epoch, next) = (recovered.epoch, recovered.next_segment);
-        let keeper = Keeper::start(disk, keyring, &settings, epoch, next, tell).map_err(|e| error(&e))?;
+        let keeper = Keeper::begin(disk, keyring, &settings, epoch, next, tell).map_err(|e| error(&e))?;
+        let attended = attend(keeper).map_err(|e| error(&e))?;
         let (next, programs) = (self.engine.sequence() + 1, self.engine.programs());
-        let writer = Writer::begin(keeper, &settings, &recovered, next, programs).map_err(|e| error(&e))?;
+        let writer = Writer::begin(attended, &settings, &recovered, next, programs, clock()).map_err(|e| error(&e))?;
         self.journal = Some(Journaled {
             promise: settings.promise,
             news,
