@@ -72,11 +72,18 @@ class Server:
         """
 
     def add_program(
-        self, name: str, plan: bytes, policy: bytes, model: tuple[bytes, bytes] | None, complete_since_us: int
+        self,
+        name: str,
+        plan: bytes,
+        policy: bytes,
+        model: tuple[bytes, bytes] | None,
+        complete_since_us: int,
+        reduced: bytes | None = None,
     ) -> None:
         """Serves a program: before start.
 
-        plan, policy: their canonical JSON. model: its manifest and its ONNX bytes, or None.
+        plan, policy: their canonical JSON. model: its manifest and its ONNX bytes, or None. reduced: the ONNX bytes of
+        the model's second student, where its manifest names one.
         complete_since_us: the state is complete for events after this time, microseconds since 1970-01-01T00:00:00Z.
         Raises ValueError where one of them is malformed or they do not belong together.
         """

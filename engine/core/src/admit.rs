@@ -12,8 +12,9 @@ use std::cell::Cell;
 use crate::{
     currency::Currency,
     key::{HashKey, Namespace},
+    ladder::Admission,
     plan::Plan,
-    policy::CardNumberInKey,
+    policy::{CardNumberInKey, Segment},
     refusal::Refusal,
     transaction::{
         AmountMinor, Clock, EventTime, KeyHash, Kind, Labelled, MAX_AMOUNT_MINOR, MAX_ENTITIES, Transaction,
@@ -40,6 +41,10 @@ pub struct Admitted {
     /// Where the door read it, in the door's own form, at most 255 bytes: journaled with it, so that a door knows after a
     /// restart what was taken. The gate leaves it empty.
     pub position: Option<Box<[u8]>>,
+    /// The highest rung on which it may be answered. The gate admits to the highest; doors and the journal lower it.
+    pub admission: Admission,
+    /// The segment of the program's declared default that it falls into.
+    pub segment: Segment,
     /// What features see.
     pub transaction: Transaction,
 }
@@ -202,6 +207,8 @@ impl Gate {
             decide_by,
             dropped,
             position: None,
+            admission: Admission::Full,
+            segment: Segment::default(),
             transaction: Transaction {
                 event_time,
                 utc_offset_minutes,

@@ -4,23 +4,96 @@ use prost::bytes::Bytes;
 
 use crate::{
     features::{FeatureSet, Lateness},
+    ladder::{Admission, Cause},
+    model::Scores,
     plan::Plan,
-    policy::{Override, Verdict},
+    policy::{Override, Segment, Verdict},
     wire,
 };
 
-/// How complete an answer is.
+/// How complete an answer is: the rung of the ladder that it stands on, why on none above, and what was found there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Tier {
-    /// Features, model and policy, with what the model says.
-    Full {
-        /// Calibrated probability of fraud.
-        fraud_probability: f64,
-        /// How rare so high a score is, 0 to 100.
-        risk_score: f64,
-    },
-    /// The declared default, because the model failed.
-    Default,
+    /// Features, model and policy.
+    Full(Scores),
+    /// The reduced model in the model's place.
+    Reduced(Scores, Cause),
+    /// What the program declares for a segment.
+    Default(Segment, Cause),
+}
+
+/// Bytes of a tier, as it is stored.
+pub const TIER_BYTES: usize = 1 + 2 * 8;
+
+impl Tier {
+    /// What a model said, on the rungs that run one.
+    pub fn scores(&self) -> Option<Scores> {
+        match *self {
+            Tier::Full(scores) | Tier::Reduced(scores, _) => Some(scores),
+            Tier::Default(..) => None,
+        }
+    }
+
+    /// Why it is not full.
+    pub fn cause(&self) -> Option<Cause> {
+        match *self {
+            Tier::Full(_) => None,
+            Tier::Reduced(_, cause) | Tier::Default(_, cause) => Some(cause),
+        }
+    }
+
+    /// The admission under which the same transaction is answered on the same rung again.
+    pub fn admission(&self) -> Admission {
+        match *self {
+            Tier::Full(_) => Admission::Full,
+            Tier::Reduced(_, cause) => Admission::Reduced(cause),
+            Tier::Default(_, cause) => Admission::Default(cause),
+        }
+    }
+
+    /// As it goes on the wire.
+    pub fn to_wire(&self) -> wire::Tier {
+        match self {
+            Tier::Full(_) => wire::Tier::Full,
+            Tier::Reduced(..) => wire::Tier::Reduced,
+            Tier::Default(..) => wire::Tier::Default,
+        }
+    }
+
+    /// As it is stored: the rung's number with the cause's above it; then scores, or the segment.
+    pub fn write(&self) -> [u8; TIER_BYTES] {
+        let mut bytes = [0; TIER_BYTES];
+        bytes[0] = self.to_wire() as u8 | self.cause().map_or(0, |cause| (cause as u8) << 4);
+        match *self {
+            Tier::Full(scores) | Tier::Reduced(scores, _) => {
+                bytes[1..9].copy_from_slice(&scores.fraud_probability.to_le_bytes());
+                bytes[9..].copy_from_slice(&scores.risk_score.to_le_bytes());
+            }
+            Tier::Default(segment, _) => bytes[1] = segment.0,
+        }
+        bytes
+    }
+
+    /// What was stored; nothing where that is no tier.
+    pub fn read(bytes: &[u8; TIER_BYTES]) -> Option<Tier> {
+        let number = |at: usize| {
+            let mut number = [0; 8];
+            number.copy_from_slice(&bytes[at..at + 8]);
+            f64::from_le_bytes(number)
+        };
+        let scores = Scores {
+            fraud_probability: number(1),
+            risk_score: number(9),
+        };
+        match (bytes[0] & 0xf, bytes[0] >> 4) {
+            (1, 0) => Some(Tier::Full(scores)),
+            (2, cause) => Some(Tier::Reduced(scores, Cause::numbered(cause)?)),
+            // Before causes were stored there was one.
+            (4, 0) => Some(Tier::Default(Segment(0), Cause::Model)),
+            (4, cause) => Some(Tier::Default(Segment(bytes[1]), Cause::numbered(cause)?)),
+            _ => None,
+        }
+    }
 }
 
 /// Everything that follows from the ordered inputs.
@@ -87,25 +160,15 @@ impl Assessment {
     /// As it goes on the wire; `version` is the one it was made with.
     pub fn to_wire(&self, version: &Version) -> wire::Assessment {
         let names = |set: &FeatureSet| set.iter().map(|feature| version.features[feature].clone()).collect();
-        let (tier, cause, scores) = match self.tier {
-            Tier::Full {
-                fraud_probability,
-                risk_score,
-            } => (
-                wire::Tier::Full,
-                wire::Cause::Unspecified,
-                Some((fraud_probability, risk_score)),
-            ),
-            Tier::Default => (wire::Tier::Default, wire::Cause::Model, None),
-        };
+        let scores = self.tier.scores();
         wire::Assessment {
             verdict: self.verdict as i32,
             policy_verdict: self.policy_verdict as i32,
             r#override: self.overridden.map_or(0, |overridden| overridden as i32),
-            tier: tier as i32,
-            cause: cause as i32,
-            fraud_probability: scores.map(|(probability, _)| probability),
-            risk_score: scores.map(|(_, risk)| risk),
+            tier: self.tier.to_wire() as i32,
+            cause: self.tier.cause().map_or(0, |cause| cause.to_wire() as i32),
+            fraud_probability: scores.map(|scores| scores.fraud_probability),
+            risk_score: scores.map(|scores| scores.risk_score),
             lateness: match self.lateness {
                 Lateness::InOrder => wire::Lateness::Unspecified,
                 Lateness::Late => wire::Lateness::Late,

@@ -16,6 +16,7 @@ pub mod journal;
 pub mod key;
 pub mod keyed;
 pub mod known;
+pub mod ladder;
 pub mod model;
 pub mod plan;
 pub mod policy;

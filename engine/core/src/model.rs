@@ -1,8 +1,11 @@
-//! The served model: a forest that gives log-odds, and two monotone tables that turn them into a probability and a risk
-//! score. Inference itself is a trait, so that the core links no runtime.
+//! The served model: a student that gives log-odds, and two monotone tables that turn them into a probability and a risk
+//! score; and beside it perhaps a second, tiny one with tables of its own. Inference itself is a trait, so that the core
+//! links no runtime.
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+
+use crate::{ladder::Trial, transaction::Clock};
 
 /// Something that scores rows of float32 features.
 ///
@@ -32,8 +35,26 @@ pub struct Manifest {
     pub features: Vec<String>,
     probability: Table,
     risk: Table,
+    reduced: Option<Reduced>,
     #[serde(skip)]
     digest: [u8; 32],
+}
+
+/// What a manifest says of the second, tiny student. It takes the same rows, and its graph has the same names.
+#[derive(Debug, Deserialize)]
+struct Reduced {
+    onnx_sha256: String,
+    probability: Table,
+    risk: Table,
+}
+
+/// Which of a model's students.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// The one that answers in full.
+    Full,
+    /// The tiny one.
+    Reduced,
 }
 
 /// Why a model cannot be used.
@@ -60,13 +81,22 @@ impl Manifest {
         }
         manifest.probability.check("probability", 0.0..=1.0)?;
         manifest.risk.check("risk", 0.0..=100.0)?;
+        if let Some(reduced) = &manifest.reduced {
+            reduced.probability.check("reduced.probability", 0.0..=1.0)?;
+            reduced.risk.check("reduced.risk", 0.0..=100.0)?;
+        }
         manifest.digest = Sha256::digest(json).into();
         Ok(manifest)
     }
 
-    /// Compares the ONNX bytes with the manifest, before anything parses them.
-    pub fn check_onnx(&self, onnx: &[u8]) -> Result<(), ModelError> {
-        same_digest("model.onnx", &self.onnx_sha256, &Sha256::digest(onnx).into())
+    /// Compares a student's ONNX bytes with the manifest, before anything parses them.
+    pub fn check_onnx(&self, size: Size, onnx: &[u8]) -> Result<(), ModelError> {
+        let (file, stated) = match (size, &self.reduced) {
+            (Size::Full, _) => ("model.onnx", &self.onnx_sha256),
+            (Size::Reduced, Some(reduced)) => ("reduced.onnx", &reduced.onnx_sha256),
+            (Size::Reduced, None) => return Err(ModelError("its manifest names no reduced student".to_owned())),
+        };
+        same_digest(file, stated, &Sha256::digest(onnx).into())
     }
 
     /// Compares the plan with the manifest.
@@ -102,11 +132,28 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// A model that is served.
 pub struct Model {
-    /// SHA-256 of its manifest.
+    /// SHA-256 of its manifest, which names both students.
     pub digest: [u8; 32],
+    full: Student,
+    reduced: Option<Student>,
+    /// The tables of a reduced student whose forest was not given.
+    tables: Option<Reduced>,
+}
+
+struct Student {
     probability: Table,
     risk: Table,
     forest: Box<dyn Forest>,
+    trial: Trial,
+}
+
+/// What a student says of a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scores {
+    /// Calibrated probability of fraud.
+    pub fraud_probability: f64,
+    /// How rare so high a score is, 0 to 100.
+    pub risk_score: f64,
 }
 
 impl Model {
@@ -114,28 +161,90 @@ impl Model {
     pub fn new(manifest: Manifest, forest: Box<dyn Forest>) -> Model {
         Model {
             digest: manifest.digest,
-            probability: manifest.probability,
-            risk: manifest.risk,
+            full: Student {
+                probability: manifest.probability,
+                risk: manifest.risk,
+                forest,
+                trial: Trial::default(),
+            },
+            reduced: None,
+            tables: manifest.reduced,
+        }
+    }
+
+    /// The model with its second student. The manifest must name one.
+    pub fn with_reduced(mut self, forest: Box<dyn Forest>) -> Result<Model, ModelError> {
+        let Some(tables) = self.tables.take() else {
+            return Err(ModelError("its manifest names no reduced student".to_owned()));
+        };
+        self.reduced = Some(Student {
+            probability: tables.probability,
+            risk: tables.risk,
             forest,
-        }
+            trial: Trial::default(),
+        });
+        Ok(self)
     }
 
-    /// Log-odds of `n` rows; see [`Forest::score`].
-    pub fn score(&mut self, rows: &[f32], n: usize, log_odds: &mut Vec<f32>) -> Result<(), ForestFailure> {
+    /// Whether it has a second student.
+    pub fn has_reduced(&self) -> bool {
+        self.reduced.is_some()
+    }
+
+    /// Log-odds of `n` rows, see [`Forest::score`], by one of the students: says whether there are any. A student that
+    /// failed lately, or that there is not, is not asked.
+    pub fn score(
+        &mut self,
+        size: Size,
+        now: Clock,
+        rows: &[f32],
+        n: usize,
+        log_odds: &mut Vec<f32>,
+    ) -> Result<Ran, ForestFailure> {
         log_odds.clear();
-        self.forest.score(rows, n, log_odds)?;
-        if log_odds.len() == n {
-            Ok(())
-        } else {
-            Err(ForestFailure(format!("{} scores of {n} rows", log_odds.len())))
+        let student = match size {
+            Size::Full => &mut self.full,
+            Size::Reduced => match &mut self.reduced {
+                Some(student) => student,
+                None => return Ok(Ran::Not),
+            },
+        };
+        if !student.trial.may(now) {
+            return Ok(Ran::Not);
         }
+        let ran = student.forest.score(rows, n, log_odds);
+        let ran = ran.and_then(|()| match log_odds.len() == n {
+            true => Ok(Ran::All),
+            false => Err(ForestFailure(format!("{} scores of {n} rows", log_odds.len()))),
+        });
+        if ran.is_err() {
+            log_odds.clear();
+            student.trial.failed(now);
+        }
+        ran
     }
 
-    /// The probability of fraud and the risk score that log-odds stand for.
-    pub fn calibrate(&self, log_odds: f32) -> (f64, f64) {
+    /// What log-odds of a student stand for; nothing where they are no number.
+    pub fn calibrate(&self, size: Size, log_odds: f32) -> Option<Scores> {
+        let student = match size {
+            Size::Full => &self.full,
+            Size::Reduced => self.reduced.as_ref()?,
+        };
         let x = f64::from(log_odds);
-        (self.probability.at(x), self.risk.at(x))
+        x.is_finite().then(|| Scores {
+            fraud_probability: student.probability.at(x),
+            risk_score: student.risk.at(x),
+        })
     }
+}
+
+/// Whether a student was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// It scored all rows.
+    All,
+    /// It was not: there is none, or it rests after a failure.
+    Not,
 }
 
 /// A strictly increasing piecewise linear function, constant beyond its ends.
@@ -220,6 +329,8 @@ mod tests {
     #[test]
     fn bytes_that_the_manifest_does_not_name_are_refused() {
         let manifest = manifest(r#"{"log_odds":[0,1],"value":[5,6]}"#).unwrap();
-        assert!(manifest.check_onnx(b"not the model").is_err());
+        for size in [Size::Full, Size::Reduced] {
+            assert!(manifest.check_onnx(size, b"not the model").is_err());
+        }
     }
 }

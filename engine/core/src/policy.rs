@@ -1,7 +1,14 @@
-//! From a risk score to a verdict: up to three thresholds a program, and observe mode.
+//! From a risk score to a verdict: up to three thresholds a program, and observe mode; and what is answered where there is
+//! no score.
+
+mod declared;
+mod exposure;
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+
+pub use declared::{Cap, Declared, Segment};
+pub use exposure::Exposure;
 
 /// What an authorisation can act on, in the order of gravity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +48,10 @@ pub struct Policy {
     pub json: Box<[u8]>,
     /// What to do with a key that is a card number.
     pub card_number_in_key: CardNumberInKey,
+    /// What is answered where no model can; none where the program declares none.
+    pub declared: Option<Declared>,
+    /// Features without which no model's score is trusted, by name.
+    pub required_features: Vec<String>,
     observe: bool,
     thresholds: Vec<(f64, Verdict)>,
 }
@@ -66,6 +77,9 @@ struct Document {
     hold: Option<f64>,
     decline: Option<f64>,
     card_number_in_key: CardNumberInKey,
+    default: Option<declared::Document>,
+    #[serde(default)]
+    required_features: Vec<String>,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -106,6 +120,8 @@ impl Policy {
             digest: Sha256::digest(json).into(),
             json: json.into(),
             card_number_in_key: document.card_number_in_key,
+            declared: document.default.map(Declared::parse).transpose()?,
+            required_features: document.required_features,
             observe: document.mode == Mode::Observe,
             thresholds,
         })
@@ -165,6 +181,109 @@ mod tests {
             policy.overrule(policy.verdict(90.0)),
             (Verdict::Approve, Some(Override::Observe))
         );
+    }
+
+    fn with_default(default: &str) -> Result<Policy, PolicyError> {
+        policy(&format!(
+            r#"{{"format":1,"mode":"decide","card_number_in_key":"hash","default":{default}}}"#
+        ))
+    }
+
+    #[test]
+    fn a_default_that_cannot_be_meant_is_refused_by_its_member() {
+        let cap = r#""cap_minor":100,"window_us":60000000"#;
+        for (default, told) in [
+            (r#"{"verdict":"approve"}"#.to_owned(), "without a cap"),
+            (r#"{"verdict":"hold"}"#.to_owned(), "hold"),
+            (format!(r#"{{"verdict":"approve",{cap}}}"#), "stand together"),
+            (
+                format!(r#"{{"verdict":"approve",{cap},"beyond_cap":"approve"}}"#),
+                "must be challenge or decline",
+            ),
+            (
+                r#"{"verdict":"approve","cap_minor":-1,"window_us":1,"beyond_cap":"decline"}"#.to_owned(),
+                "cap_minor",
+            ),
+            (
+                r#"{"verdict":"approve","cap_minor":1,"window_us":0,"beyond_cap":"decline"}"#.to_owned(),
+                "window_us",
+            ),
+            (
+                r#"{"verdict":"decline","segments":[{"verdict":"challenge","from_minor":5,"below_minor":5}]}"#
+                    .to_owned(),
+                "segments[0]: no amount",
+            ),
+            (
+                r#"{"verdict":"decline","segments":[{"verdict":"challenge","kinds":["gift"]}]}"#.to_owned(),
+                "segments[0]: kinds",
+            ),
+            (
+                r#"{"verdict":"decline","segments":[{"verdict":"challenge","kinds":[]}]}"#.to_owned(),
+                "segments[0]: kinds",
+            ),
+            (
+                r#"{"verdict":"decline","segments":[{"verdict":"challenge","mcc":["541"]}]}"#.to_owned(),
+                "segments[0]: mcc",
+            ),
+            (
+                r#"{"verdict":"decline","segments":[{"verdict":"challenge","country":["NL"]}]}"#.to_owned(),
+                "country",
+            ),
+            (
+                r#"{"verdict":"decline","segments":[{"verdict":"approve"}]}"#.to_owned(),
+                "without a cap",
+            ),
+        ] {
+            let error = with_default(&default).map(|_| ()).unwrap_err();
+            assert!(error.0.contains(told), "{default}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_first_segment_that_a_transaction_falls_into_gives_the_verdict() {
+        use crate::{
+            transaction::{AmountMinor, EventTime, Kind, MAX_ENTITIES, MAX_NUMBERS, Transaction},
+            wire,
+        };
+        let policy = with_default(
+            r#"{"verdict":"decline","cap_minor":100,"window_us":60000000,"beyond_cap":"challenge","segments":[
+            {"verdict":"challenge","channel":["ecommerce","moto"]},
+            {"verdict":"approve","kinds":["purchase"],"below_minor":5000,"mcc":["5411","5812"]},
+            {"verdict":"approve","kinds":["verification","event"]},
+            {"verdict":"challenge","from_minor":1000,"below_minor":2000}]}"#,
+        );
+        let declared = policy.unwrap().declared.unwrap();
+        let text = |name: &str, text: &str| wire::Attribute {
+            name: name.to_owned(),
+            value: Some(wire::attribute::Value::Text(text.to_owned())),
+        };
+        let of = |kind, amount: Option<i64>, sent: &[wire::Attribute]| {
+            let transaction = Transaction {
+                event_time: EventTime(1),
+                utc_offset_minutes: 0,
+                kind,
+                amount: amount.map(AmountMinor),
+                entities: [None; MAX_ENTITIES],
+                numbers: [f64::NAN; MAX_NUMBERS],
+            };
+            let segment = declared.segment(&transaction, sent);
+            (segment.0, declared.verdict(segment))
+        };
+        let (grocer, shop) = ([text("mcc", "5411")], [text("channel", "pos"), text("mcc", "5812")]);
+        let online = [text("mcc", "5411"), text("channel", "moto")];
+        for (kind, amount, sent, expected) in [
+            (Kind::Purchase, Some(4_999), &grocer[..], (2, Verdict::Approve)),
+            (Kind::Purchase, Some(5_000), &grocer[..], (0, Verdict::Decline)),
+            (Kind::Purchase, Some(10), &shop[..], (2, Verdict::Approve)),
+            (Kind::Purchase, Some(10), &online[..], (1, Verdict::Challenge)),
+            (Kind::Purchase, Some(1_000), &[], (4, Verdict::Challenge)),
+            (Kind::Purchase, Some(2_000), &[], (0, Verdict::Decline)),
+            (Kind::Transfer, Some(1_500), &grocer[..], (4, Verdict::Challenge)),
+            (Kind::Purchase, None, &grocer[..], (0, Verdict::Decline)),
+            (Kind::Event, None, &[], (3, Verdict::Approve)),
+        ] {
+            assert_eq!(of(kind, amount, sent), expected, "{kind:?} {amount:?} {sent:?}");
+        }
     }
 
     #[test]

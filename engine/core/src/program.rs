@@ -1,17 +1,25 @@
 //! One program: its plan, the state that its inputs made, its model and policy, and the rows of the drain under way.
+//! `rungs.rs` answers them.
+
+mod blind;
+mod rungs;
+
+pub use blind::Blind;
 
 use crate::{
     admit::{Admitted, Gate, Mode},
-    assessment::{Assessment, MadeWith, Tier, Version},
-    features::Seen,
+    assessment::{MadeWith, Version},
+    features::{FeatureSet, Seen},
     history::History,
     journal::{Draft, draft::Unsaid, record::Stated},
     known::Place,
-    model::Model,
+    ladder::{Admission, Cause},
+    model::{Model, Size},
     plan::Plan,
-    policy::{Policy, Verdict},
-    transaction::{EventTime, Transaction},
+    policy::{Policy, Segment},
+    transaction::{AmountMinor, EventTime, Kind, Transaction},
 };
+use rungs::Rows;
 
 /// A tenant or portfolio that the engine serves.
 pub struct Program {
@@ -25,14 +33,19 @@ pub struct Program {
     pub history: History,
     /// Since when it is complete.
     pub complete_since: EventTime,
+    /// What is answered where no model can, and what was approved so.
+    pub blind: Blind,
     policy: Policy,
     model: Option<Model>,
+    /// Features without which no model is asked.
+    required: FeatureSet,
     versions: Vec<Version>,
     place: u16,
     row: Vec<f64>,
     rows: Vec<f32>,
     waiting: Vec<Waiting>,
-    log_odds: Vec<f32>,
+    /// Which of a student's rows wait, and its scores.
+    chosen: Rows,
 }
 
 /// A transaction whose features are read and whose score is not.
@@ -41,6 +54,11 @@ struct Waiting {
     unsaid: Option<Unsaid>,
     seen: Seen,
     dropped: u16,
+    admission: Admission,
+    segment: Segment,
+    event_time: EventTime,
+    /// What is exposed where it is approved blind; an amount that is not known cannot be counted.
+    exposed: Option<AmountMinor>,
 }
 
 /// Whose answer it is.
@@ -62,29 +80,46 @@ impl Program {
         policy: Policy,
         model: Option<Model>,
         complete_since: EventTime,
-    ) -> Program {
+    ) -> Result<Program, String> {
         let model_digest = model.as_ref().map_or(&[][..], |model| &model.digest);
         let version = Version::new(&plan, &policy.digest, model_digest);
-        Program {
+        let blind = Blind::new(&policy);
+        blind.declared.check_plan(&plan)?;
+        let mut required = FeatureSet::default();
+        for name in &policy.required_features {
+            let feature = plan.features.iter().position(|feature| feature.name == *name);
+            required.insert(feature.ok_or("required_features: names what is no feature of the plan")?);
+        }
+        Ok(Program {
             name: name.to_owned(),
             gate,
             history: History::new(&plan, complete_since),
             complete_since,
             row: vec![f64::NAN; plan.features.len()],
             plan,
+            blind,
             policy,
             model,
+            required,
             versions: vec![version],
             place,
             rows: Vec::new(),
             waiting: Vec::new(),
-            log_odds: Vec::new(),
-        }
+            chosen: Rows::default(),
+        })
     }
 
-    /// Whether it can score.
-    pub fn scores(&self) -> bool {
-        self.model.is_some()
+    /// Whether it can answer: with a model, or with what it declares.
+    pub fn answers(&self) -> bool {
+        self.model.is_some() || self.policy.declared.is_some()
+    }
+
+    /// Whether a student of a size is there, resting or not.
+    pub fn has(&self, size: Size) -> bool {
+        self.model.as_ref().is_some_and(|model| match size {
+            Size::Full => true,
+            Size::Reduced => model.has_reduced(),
+        })
     }
 
     /// What an assessment refers to.
@@ -142,63 +177,36 @@ impl Program {
 
     /// Reads the features of a transaction; its row waits for `score`.
     pub fn read(&mut self, whose: Whose, admitted: &Admitted, draft: Option<&mut Draft>) {
-        let seen = self.history.see(&self.plan, &admitted.transaction, &mut self.row);
+        let transaction = &admitted.transaction;
+        let seen = self.history.see(&self.plan, transaction, &mut self.row);
         let begin = self.rows.len();
         // The one rounding: what is scored is what is journaled and remembered.
         self.rows.extend(self.row.iter().map(|&value| value as f32));
+        let available = match self.required.is_empty() {
+            true => Admission::Full,
+            false => self.available(&seen),
+        };
         self.waiting.push(Waiting {
             whose,
             unsaid: draft.map(|draft| draft.scored(admitted, &seen, &self.rows[begin..])),
             seen,
             dropped: admitted.dropped,
+            admission: admitted.admission.or_lower(available),
+            segment: admitted.segment,
+            event_time: transaction.event_time,
+            // An event moves no money.
+            exposed: transaction
+                .amount
+                .or((transaction.kind == Kind::Event).then_some(AmountMinor(0))),
         });
     }
 
-    /// Runs the model once for all that wait, and hands each assessment over, in order.
-    pub fn score(&mut self, mut hand_over: impl FnMut(Whose, Option<Unsaid>, Assessment)) {
-        if self.waiting.is_empty() {
-            return;
+    /// What the features that are required admit to.
+    fn available(&self, seen: &Seen) -> Admission {
+        let gone = |feature| seen.missing.contains(feature) || seen.incomplete.contains(feature);
+        match self.required.iter().any(gone) {
+            true => Admission::Default(Cause::Feature),
+            false => Admission::Full,
         }
-        let ran = match &mut self.model {
-            Some(model) => model.score(&self.rows, self.waiting.len(), &mut self.log_odds).is_ok(),
-            None => false,
-        };
-        for (i, waiting) in self.waiting.drain(..).enumerate() {
-            let scored = if ran {
-                self.log_odds.get(i).filter(|log_odds| log_odds.is_finite())
-            } else {
-                None
-            };
-            let (tier, own) = match (&self.model, scored) {
-                (Some(model), Some(&log_odds)) => {
-                    let (fraud_probability, risk_score) = model.calibrate(log_odds);
-                    (
-                        Tier::Full {
-                            fraud_probability,
-                            risk_score,
-                        },
-                        self.policy.verdict(risk_score),
-                    )
-                }
-                _ => (Tier::Default, Verdict::Approve),
-            };
-            let (verdict, overridden) = self.policy.overrule(own);
-            let assessment = Assessment {
-                verdict,
-                policy_verdict: own,
-                overridden,
-                tier,
-                lateness: waiting.seen.lateness,
-                missing: waiting.seen.missing,
-                incomplete: waiting.seen.incomplete,
-                dropped: waiting.dropped,
-                made_with: MadeWith {
-                    program: self.place,
-                    version: 0,
-                },
-            };
-            hand_over(waiting.whose, waiting.unsaid, assessment);
-        }
-        self.rows.clear();
     }
 }

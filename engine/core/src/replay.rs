@@ -8,13 +8,13 @@ use prost::Message;
 
 use crate::{
     admit::Admitted,
-    assessment::{MadeWith, Version},
+    assessment::{MadeWith, Tier, Version},
     features::Lateness,
     journal::record::{Record, Scored, Stated},
     plan::Plan,
-    policy::Policy,
+    policy::{Policy, Verdict},
     road::Engine,
-    transaction::{EventTime, KeyHash, MAX_ENTITIES, MAX_NUMBERS, Transaction},
+    transaction::{AmountMinor, EventTime, KeyHash, MAX_ENTITIES, MAX_NUMBERS, Transaction},
 };
 
 /// Takes a journal in again. Segments come in their order.
@@ -139,6 +139,11 @@ impl<'e> Replay<'e> {
                     assessment.made_with = place.made_with;
                     if place.moved.is_none() && beyond != (assessment.lateness == Lateness::Beyond) {
                         return Err(ReplayError::Diverged { sequence });
+                    }
+                    if let (Tier::Default(..), Verdict::Approve, Some(AmountMinor(minor))) =
+                        (assessment.tier, assessment.policy_verdict, admitted.transaction.amount)
+                    {
+                        program.blind.count_again(admitted.transaction.event_time, minor);
                     }
                     self.engine.known.answer(known, assessment);
                 }
@@ -268,7 +273,7 @@ impl Moved {
 
 impl Engine {
     /// The digest of the whole state in a canonical order, caches left out: equal digests are equal states. Programs in their
-    /// order, in each the entities by slot, keys sorted, rows by time; then the known ids with their answers, by sequence.
+    /// order, in each the entities by slot, keys sorted, rows by time, and what was approved blind; then the known ids with their answers, by sequence.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         let mut write = |bytes: &[u8]| {
@@ -282,6 +287,10 @@ impl Engine {
             let EventTime(complete_since) = program.complete_since;
             write(&complete_since.to_le_bytes());
             program.history.write_canonical(&mut write);
+            for (time, minor) in program.blind.exposure() {
+                write(&time.0.to_le_bytes());
+                write(&minor.to_le_bytes());
+            }
         }
         let mut answer = Vec::new();
         for taken in self.known.iter() {

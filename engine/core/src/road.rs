@@ -4,10 +4,11 @@
 
 use crate::{
     admit::{Admitted, AdmittedLabel, AdmittedOutcome, Gate, Mode},
-    assessment::Assessment,
+    assessment::{Assessment, Tier},
     journal::{Draft, Durability, Journal},
     key::HashKey,
     known::{Known, Place},
+    ladder::{Admission, Cause},
     model::Model,
     plan::Plan,
     policy::Policy,
@@ -46,6 +47,8 @@ pub struct Engine {
     steps: Vec<Step>,
     /// Answers of the drain under way to transactions that were read and not taken.
     read: Vec<Option<Assessment>>,
+    /// Why no model is asked, whatever a transaction is admitted to.
+    held: Option<Cause>,
     counts: Counts,
 }
 
@@ -64,6 +67,32 @@ pub struct Counts {
     pub unfolded: u64,
     /// Inputs refused on the road.
     pub refused: u64,
+    /// First answers by tier and cause.
+    pub answers: Answers,
+    /// Runs of a model that failed.
+    pub model_failures: u64,
+}
+
+/// How many answers stood on each rung of the ladder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// In full.
+    pub full: u64,
+    /// By the reduced model, by [`Cause::ALL`].
+    pub reduced: [u64; Cause::ALL.len()],
+    /// By the declared default, likewise.
+    pub default: [u64; Cause::ALL.len()],
+}
+
+impl Answers {
+    fn count(&mut self, tier: &Tier) {
+        let of = |cause: Cause| cause as usize - 1;
+        *match *tier {
+            Tier::Full(_) => &mut self.full,
+            Tier::Reduced(_, cause) => &mut self.reduced[of(cause)],
+            Tier::Default(_, cause) => &mut self.default[of(cause)],
+        } += 1;
+    }
 }
 
 /// One thing that is asked, as the gate admitted it.
@@ -125,6 +154,7 @@ impl Engine {
             draft: Draft::default(),
             steps: Vec::new(),
             read: Vec::new(),
+            held: None,
             counts: Counts::default(),
         }
     }
@@ -143,15 +173,18 @@ impl Engine {
             return Err(ProgramError("a program needs a name of its own".to_owned()));
         }
         let gate = Gate::new(place, name, &plan, &self.key, policy.card_number_in_key);
-        self.programs
-            .push(Program::new(place, gate, name, plan, policy, model, complete_since));
+        let program = Program::new(place, gate, name, plan, policy, model, complete_since);
+        self.programs.push(program.map_err(ProgramError)?);
         Ok(())
     }
 
     /// Checks a transaction; changes nothing.
     pub fn admit(&self, sent: &wire::Transaction) -> Result<Admitted, Refusal> {
         let program = self.program(&sent.program)?;
-        program.gate.transaction(&program.plan, sent)
+        let mut admitted = program.gate.transaction(&program.plan, sent)?;
+        let declared = &program.blind.declared;
+        admitted.segment = declared.segment(&admitted.transaction, &sent.attributes);
+        Ok(admitted)
     }
 
     /// Checks a label; changes nothing.
@@ -190,6 +223,13 @@ impl Engine {
             .as_mut()
             .is_none_or(|journal| journal.takes(clock, &self.programs));
         self.draft.begin(clock, self.sequence + 1);
+        if let Some(cause) = self.held {
+            for asked in &mut *asked {
+                if let Asked::Transaction(admitted) = asked {
+                    admitted.admission = admitted.admission.or_lower(Admission::Default(cause));
+                }
+            }
+        }
         for block in asked.chunks(ANNOUNCED) {
             self.announce(block);
             steps.extend(block.iter().map(|asked| {
@@ -201,7 +241,8 @@ impl Engine {
         }
         asked.clear();
         for program in &mut self.programs {
-            program.score(|whose, unsaid, assessment| {
+            self.counts.model_failures += program.score(clock, |whose, unsaid, assessment| {
+                self.counts.answers.count(&assessment.tier);
                 if let Some(unsaid) = unsaid {
                     self.draft.say(unsaid, &assessment);
                 }
@@ -304,6 +345,11 @@ impl Engine {
         self.journal = Some(journal);
     }
 
+    /// Asks no model from now on, and says why, or asks them again: for whoever sees memory run short.
+    pub fn hold_to_default(&mut self, cause: Option<Cause>) {
+        self.held = cause;
+    }
+
     /// The position of the newest input that was taken; 0 before the first.
     pub fn sequence(&self) -> u64 {
         self.sequence
@@ -373,7 +419,7 @@ impl Engine {
             };
         }
         self.check_ahead(clock, admitted.transaction.event_time, "event_time_us")?;
-        if admitted.mode == Mode::Score && !self.programs[usize::from(program)].scores() {
+        if admitted.mode == Mode::Score && !self.programs[usize::from(program)].answers() {
             return Err(Refusal::NoModel);
         }
         if !takes {

@@ -18,7 +18,7 @@ use fraudgate_server::{
         disk::{Disk, Folder as JournalFolder},
         keyring, look,
     },
-    server::{self, Running, ServerError},
+    server::{self, ModelFiles, Running, ServerError},
     table::{self, Precision},
     transport::TlsFiles,
 };
@@ -166,6 +166,7 @@ impl Server {
         Ok(Server(Mutex::new(State::Made(Box::new(made)))))
     }
 
+    #[pyo3(signature = (name, plan, policy, model, complete_since_us, reduced=None))]
     fn add_program(
         &self,
         name: &str,
@@ -173,8 +174,13 @@ impl Server {
         policy: &[u8],
         model: Option<(Vec<u8>, Vec<u8>)>,
         complete_since_us: i64,
+        reduced: Option<&[u8]>,
     ) -> PyResult<()> {
-        let model = model.as_ref().map(|(manifest, onnx)| (&manifest[..], &onnx[..]));
+        let model = model.as_ref().map(|(manifest, onnx)| ModelFiles {
+            manifest,
+            onnx,
+            reduced,
+        });
         self.made(|server| {
             server
                 .add_program(name, plan, policy, model, complete_since_us)

@@ -5,7 +5,7 @@ use std::{
     sync::Mutex,
 };
 
-use fraudgate_core::model::{Forest, ForestFailure, Manifest, ModelError};
+use fraudgate_core::model::{Forest, ForestFailure, Manifest, ModelError, Size};
 use ort::{
     environment::Environment,
     memory::Allocator,
@@ -39,9 +39,9 @@ struct Run {
 }
 
 impl OnnxForest {
-    /// Loads a model whose bytes the manifest names, into the library at `runtime`.
-    pub fn load(runtime: &Path, manifest: &Manifest, onnx: &[u8]) -> Result<OnnxForest, ModelError> {
-        manifest.check_onnx(onnx)?;
+    /// Loads the student of a size, whose bytes the manifest names, into the library at `runtime`.
+    pub fn load(runtime: &Path, manifest: &Manifest, size: Size, onnx: &[u8]) -> Result<OnnxForest, ModelError> {
+        manifest.check_onnx(size, onnx)?;
         let session = session(runtime, onnx).map_err(|error| ModelError(format!("ONNX Runtime: {error}")))?;
         let features = manifest.features.len();
         if features == 0 {

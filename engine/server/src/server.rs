@@ -15,7 +15,7 @@ use std::{
 use arrow_array::RecordBatch;
 use fraudgate_core::{
     key::HashKey,
-    model::{Manifest, Model},
+    model::{Manifest, Model, ModelError, Size},
     plan::Plan,
     policy::Policy,
     road::{Engine, Limits},
@@ -43,6 +43,17 @@ pub struct Server {
     key: HashKey,
     engine: Engine,
     journal: Option<Journaled>,
+}
+
+/// A model as its files hold it.
+#[derive(Clone, Copy)]
+pub struct ModelFiles<'a> {
+    /// The manifest.
+    pub manifest: &'a [u8],
+    /// The student that answers in full.
+    pub onnx: &'a [u8],
+    /// The tiny one, where there is one.
+    pub reduced: Option<&'a [u8]>,
 }
 
 /// Why a server cannot do what it is asked.
@@ -86,14 +97,14 @@ impl Server {
         })
     }
 
-    /// Serves a program. `model` is its manifest and its ONNX bytes; its state is complete for events after
-    /// `complete_since_us`, microseconds since 1970-01-01T00:00:00Z.
+    /// Serves a program. `model` is its manifest and the ONNX bytes of its students; its state is complete for events
+    /// after `complete_since_us`, microseconds since 1970-01-01T00:00:00Z.
     pub fn add_program(
         &mut self,
         name: &str,
         plan: &[u8],
         policy: &[u8],
-        model: Option<(&[u8], &[u8])>,
+        model: Option<ModelFiles>,
         complete_since_us: i64,
     ) -> Result<(), ServerError> {
         let in_program = format!("program {name}");
@@ -102,17 +113,25 @@ impl Server {
         let policy = Policy::parse(policy).map_err(|e| error(&e))?;
         let model = match model {
             None => None,
-            Some((manifest, onnx)) => {
-                let manifest = Manifest::parse(manifest).map_err(|e| error(&e))?;
-                let features: Vec<String> = plan.features.iter().map(|feature| feature.name.clone()).collect();
-                manifest.check_plan(&plan.digest, &features).map_err(|e| error(&e))?;
-                let forest = OnnxForest::load(&self.config.onnxruntime, &manifest, onnx).map_err(|e| error(&e))?;
-                Some(Model::new(manifest, Box::new(forest)))
-            }
+            Some(files) => Some(self.model(&plan, files).map_err(|e| error(&e))?),
         };
         self.engine
             .add_program(name, plan, policy, model, EventTime(complete_since_us))
             .map_err(|e| error(&e))
+    }
+
+    fn model(&self, plan: &Plan, files: ModelFiles) -> Result<Model, ModelError> {
+        let manifest = Manifest::parse(files.manifest)?;
+        let features: Vec<String> = plan.features.iter().map(|feature| feature.name.clone()).collect();
+        manifest.check_plan(&plan.digest, &features)?;
+        let load = |size, onnx| OnnxForest::load(&self.config.onnxruntime, &manifest, size, onnx);
+        let full = load(Size::Full, files.onnx)?;
+        let reduced = files.reduced.map(|onnx| load(Size::Reduced, onnx)).transpose()?;
+        let model = Model::new(manifest, Box::new(full));
+        match reduced {
+            Some(reduced) => model.with_reduced(Box::new(reduced)),
+            None => Ok(model),
+        }
     }
 
     /// Folds history into a program; see [`Folder`](crate::table::Folder) for what the tables hold. Returns how many

@@ -9,13 +9,13 @@ use super::{
 };
 use crate::{
     admit::{Admitted, AdmittedLabel, AdmittedOutcome},
-    assessment::{Assessment, Tier},
+    assessment::{Assessment, TIER_BYTES},
     features::{FeatureSet, Lateness, Seen},
     transaction::{AmountMinor, Clock, KeyHash, MAX_ENTITIES, Transaction},
 };
 
 /// Bytes of what the model and the policy say.
-pub(super) const SAID: usize = 4 + 2 * 8;
+pub(super) const SAID: usize = 3 + TIER_BYTES;
 
 /// The room that a record keeps for what the model and the policy will say.
 #[derive(Clone, Copy, Debug)]
@@ -109,23 +109,14 @@ impl Draft {
 
     /// Fills in what the model and the policy said.
     pub fn say(&mut self, unsaid: Unsaid, assessment: &Assessment) {
-        let (tier, probability, risk) = match assessment.tier {
-            Tier::Full {
-                fraud_probability,
-                risk_score,
-            } => (1, fraud_probability, risk_score),
-            Tier::Default => (4, 0.0, 0.0),
-        };
         let verdicts = [
             assessment.verdict as u8,
             assessment.policy_verdict as u8,
             assessment.overridden.map_or(0, |overridden| overridden as u8),
-            tier,
         ];
         if let Some(said) = self.bytes.get_mut(unsaid.0..unsaid.0 + SAID) {
-            said[..4].copy_from_slice(&verdicts);
-            said[4..12].copy_from_slice(&probability.to_le_bytes());
-            said[12..].copy_from_slice(&risk.to_le_bytes());
+            said[..3].copy_from_slice(&verdicts);
+            said[3..].copy_from_slice(&assessment.tier.write());
         }
     }
 

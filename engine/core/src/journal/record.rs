@@ -11,8 +11,9 @@ use crate::{
     admit::{Admitted, AdmittedLabel, AdmittedOutcome, Mode, Subject},
     assessment::{Assessment, MadeWith, Tier},
     features::{FeatureSet, Lateness},
+    ladder::Admission,
     plan::MAX_FEATURES,
-    policy::{Override, Verdict},
+    policy::{Override, Segment, Verdict},
     transaction::{
         AmountMinor, Clock, EventTime, KeyHash, Kind, Labelled, MAX_AMOUNT_MINOR, MAX_ENTITIES, MAX_NUMBERS,
         Transaction,
@@ -154,6 +155,10 @@ fn record<'a>(b: &mut &'a [u8]) -> Result<Record<'a>, NoRecord> {
             let mut admitted = admitted(program, Mode::Score, b)?;
             let scored = scored(b)?;
             admitted.dropped = scored.assessment.dropped;
+            admitted.admission = scored.assessment.tier.admission();
+            if let Tier::Default(segment, _) = scored.assessment.tier {
+                admitted.segment = segment;
+            }
             Ok(Record::Transaction(admitted, Some(scored)))
         }
         tag if tag == Tag::Folded as u8 => Ok(Record::Transaction(admitted(program, Mode::Fold, b)?, None)),
@@ -188,6 +193,8 @@ fn admitted(program: u16, mode: Mode, b: &mut &[u8]) -> Result<Admitted, NoRecor
         decide_by: None,
         dropped: 0,
         position: position(b)?,
+        admission: Admission::Full,
+        segment: Segment::default(),
         transaction,
     })
 }
@@ -242,14 +249,7 @@ fn scored<'a>(b: &mut &'a [u8]) -> Result<Scored<'a>, NoRecord> {
         1 => Some(Override::Observe),
         _ => return Err(NoRecord),
     };
-    let tier = match said.try_get_u8()? {
-        1 => Tier::Full {
-            fraud_probability: said.try_get_f64_le()?,
-            risk_score: said.try_get_f64_le()?,
-        },
-        4 => Tier::Default,
-        _ => return Err(NoRecord),
-    };
+    let tier = said.first_chunk().and_then(Tier::read).ok_or(NoRecord)?;
     Ok(Scored {
         assessment: Assessment {
             verdict,

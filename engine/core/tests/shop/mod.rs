@@ -37,13 +37,13 @@ pub const PLAN: &str = r#"{"format":1,"name":"shop","currency":"EUR","entities":
 pub const POLICY: &str = r#"{"format":1,"mode":"decide","challenge":50,"decline":80,"card_number_in_key":"hash"}"#;
 pub const KEY: [u8; 32] = [9; 32];
 
-/// Scores a row by its bits alone, so that any difference in a row shows in the score.
-struct Bits;
+/// Scores a row by its bits alone, so that any difference in a row shows in the score. Another number is another forest.
+pub struct Bits(pub u32);
 
 impl Forest for Bits {
     fn score(&mut self, rows: &[f32], n: usize, log_odds: &mut Vec<f32>) -> Result<(), ForestFailure> {
         for row in rows.chunks(rows.len() / n) {
-            let hash = row.iter().fold(17_u32, |hash, value| {
+            let hash = row.iter().fold(self.0, |hash, value| {
                 hash.rotate_left(5).wrapping_mul(31) ^ value.to_bits()
             });
             log_odds.push((hash % 20_001) as f32 / 1_000.0 - 10.0);
@@ -98,19 +98,25 @@ impl Made<'_> {
 }
 
 fn model(plan: &Plan) -> Model {
+    Model::new(manifest(plan), Box::new(Bits(17)))
+}
+
+/// Of a model with two students.
+pub fn manifest(plan: &Plan) -> Manifest {
     let names: Vec<String> = plan
         .features
         .iter()
         .map(|feature| format!("{:?}", feature.name))
         .collect();
+    let tables = r#""probability":{"log_odds":[-10,10],"value":[0.001,0.999]},
+        "risk":{"log_odds":[-10,10],"value":[0,100]}"#;
     let manifest = format!(
-        r#"{{"format":1,"plan_digest":"{}","onnx_sha256":"","input":"features","output":"log_odds",
-        "features":[{}],"probability":{{"log_odds":[-10,10],"value":[0.001,0.999]}},
-        "risk":{{"log_odds":[-10,10],"value":[0,100]}}}}"#,
+        r#"{{"format":1,"plan_digest":"{}","onnx_sha256":"","input":"features","output":"log_odds","features":[{}],
+        {tables},"reduced":{{"onnx_sha256":"",{tables}}}}}"#,
         hex(&plan.digest),
         names.join(",")
     );
-    Model::new(Manifest::parse(manifest.as_bytes()).unwrap(), Box::new(Bits))
+    Manifest::parse(manifest.as_bytes()).unwrap()
 }
 
 pub fn engine(epoch: u64) -> Engine {

@@ -306,20 +306,23 @@ impl Programs {
     }
 
     fn assessment(&self, number: u16, assessment: &Assessment) -> Value {
-        let scores = match assessment.tier {
-            Tier::Full {
-                fraud_probability,
-                risk_score,
-            } => Some((fraud_probability, risk_score)),
-            Tier::Default => None,
-        };
+        let (tier, scores) = (assessment.tier, assessment.tier.scores());
         let stated = self.of(number);
         json!({
             "verdict": format!("{:?}", assessment.verdict).to_lowercase(),
             "policy_verdict": format!("{:?}", assessment.policy_verdict).to_lowercase(),
-            "tier": if scores.is_some() { "full" } else { "default" },
-            "fraud_probability": scores.map(|(probability, _)| probability),
-            "risk_score": scores.map(|(_, risk)| risk),
+            "tier": match tier {
+                Tier::Full(_) => "full",
+                Tier::Reduced(..) => "reduced",
+                Tier::Default(..) => "default",
+            },
+            "cause": tier.cause().map(|cause| format!("{cause:?}").to_lowercase()),
+            "segment": match tier {
+                Tier::Default(segment, _) => Some(segment.0),
+                Tier::Full(_) | Tier::Reduced(..) => None,
+            },
+            "fraud_probability": scores.map(|scores| scores.fraud_probability),
+            "risk_score": scores.map(|scores| scores.risk_score),
             "lateness": format!("{:?}", assessment.lateness).to_lowercase(),
             "missing": self.names(number, &assessment.missing),
             "incomplete": self.names(number, &assessment.incomplete),

@@ -1,0 +1,145 @@
+//! Answers the rows of a drain, each on the highest rung that it is admitted to and that stands: the full model for all
+//! of them at once, the reduced one for those that are left, the declared default for the rest. Which rows run together
+//! shows in no answer.
+
+use super::{Program, Waiting, Whose};
+use crate::{
+    assessment::{Assessment, MadeWith, Tier},
+    journal::draft::Unsaid,
+    ladder::{Admission, Cause},
+    model::{Model, Ran, Scores, Size},
+    transaction::Clock,
+};
+
+/// Rows that one student is asked for.
+#[derive(Default)]
+pub(super) struct Rows {
+    /// Their places among those that wait.
+    places: Vec<usize>,
+    rows: Vec<f32>,
+    log_odds: Vec<f32>,
+    /// By place: what a student said.
+    scores: Vec<Option<Scores>>,
+}
+
+impl Program {
+    /// Answers all that wait, and hands each assessment over, in order. Gives how many runs of a student failed.
+    pub fn score(&mut self, now: Clock, mut hand_over: impl FnMut(Whose, Option<Unsaid>, Assessment)) -> u64 {
+        if self.waiting.is_empty() {
+            return 0;
+        }
+        self.chosen.scores.clear();
+        self.chosen.scores.resize(self.waiting.len(), None);
+        let (waiting, rows, chosen) = (&mut self.waiting, &self.rows, &mut self.chosen);
+        let mut failures = 0;
+        for size in [Size::Full, Size::Reduced] {
+            failures += ask(self.model.as_mut(), size, now, waiting, rows, chosen);
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for (place, waiting) in waiting.drain(..).enumerate() {
+            let scores = self.chosen.scores[place];
+            let assessment = self.assess(&waiting, scores);
+            hand_over(waiting.whose, waiting.unsaid, assessment);
+        }
+        self.waiting = waiting;
+        self.rows.clear();
+        failures
+    }
+
+    /// The assessment of a row whose admission says on which rung it stands now.
+    fn assess(&mut self, waiting: &Waiting, scores: Option<Scores>) -> Assessment {
+        let tier = match (waiting.admission, scores) {
+            (Admission::Full, Some(scores)) => Tier::Full(scores),
+            (Admission::Reduced(cause), Some(scores)) => Tier::Reduced(scores, cause),
+            (Admission::Default(cause), _) => Tier::Default(waiting.segment, cause),
+            (Admission::Full | Admission::Reduced(_), None) => Tier::Default(waiting.segment, Cause::Model),
+        };
+        let own = match tier {
+            Tier::Full(scores) | Tier::Reduced(scores, _) => self.policy.verdict(scores.risk_score),
+            Tier::Default(segment, _) => {
+                self.blind
+                    .verdict(waiting.whose, segment, waiting.event_time, waiting.exposed)
+            }
+        };
+        let (verdict, overridden) = self.policy.overrule(own);
+        Assessment {
+            verdict,
+            policy_verdict: own,
+            overridden,
+            tier,
+            lateness: waiting.seen.lateness,
+            missing: waiting.seen.missing,
+            incomplete: waiting.seen.incomplete,
+            dropped: waiting.dropped,
+            made_with: MadeWith {
+                program: self.place,
+                version: 0,
+            },
+        }
+    }
+}
+
+/// Asks a student for those that are admitted to it; who gets no score is admitted one rung lower. Gives how many runs
+/// failed.
+fn ask(
+    model: Option<&mut Model>,
+    size: Size,
+    now: Clock,
+    waiting: &mut [Waiting],
+    rows: &[f32],
+    chosen: &mut Rows,
+) -> u64 {
+    let is_for = |admission: Admission| match (size, admission) {
+        (Size::Full, Admission::Full) | (Size::Reduced, Admission::Reduced(_)) => true,
+        (Size::Full, Admission::Reduced(_)) | (Size::Reduced, Admission::Full) | (_, Admission::Default(_)) => false,
+    };
+    let Rows {
+        places,
+        rows: gathered,
+        log_odds,
+        scores,
+    } = chosen;
+    places.clear();
+    places.extend((0..waiting.len()).filter(|&place| is_for(waiting[place].admission)));
+    if places.is_empty() {
+        return 0;
+    }
+    let rows = if places.len() == waiting.len() {
+        rows
+    } else {
+        let width = rows.len() / waiting.len();
+        gathered.clear();
+        for place in &*places {
+            gathered.extend_from_slice(&rows[place * width..][..width]);
+        }
+        gathered
+    };
+    let is_there = model
+        .as_ref()
+        .is_some_and(|model| size == Size::Full || model.has_reduced());
+    let (ran, failures) = match model {
+        None => (None, 0),
+        Some(model) => match model.score(size, now, rows, places.len(), log_odds) {
+            Ok(Ran::All) => (Some(&*model), 0),
+            Ok(Ran::Not) => (None, 0),
+            Err(_) => (None, 1),
+        },
+    };
+    for (i, &place) in places.iter().enumerate() {
+        scores[place] = ran.and_then(|model| model.calibrate(size, *log_odds.get(i)?));
+        if scores[place].is_none() {
+            waiting[place].admission = below(size, waiting[place].admission, is_there);
+        }
+    }
+    failures
+}
+
+/// The admission of a row that a student gave no score.
+fn below(size: Size, admission: Admission, is_there: bool) -> Admission {
+    match (size, admission) {
+        (Size::Full, _) => Admission::Reduced(Cause::Model),
+        // Where there is no reduced student, what kept it from the full one still holds.
+        (Size::Reduced, Admission::Reduced(cause)) if !is_there => Admission::Default(cause),
+        (Size::Reduced, _) => Admission::Default(Cause::Model),
+    }
+}
