@@ -1,8 +1,8 @@
 """What is known of a trained model, and the directory that holds it.
 
-A bundle is model.onnx, student.txt, teacher.txt and manifest.json; the manifest names the others by SHA-256, and
-the SHA-256 of the manifest's bytes is the model's digest. So one digest pins every byte, and it is checked before
-any byte is parsed.
+A bundle is the student (model.onnx, student.txt), the reduced student (reduced.onnx, reduced.txt), teacher.txt and
+manifest.json; the manifest names the others by SHA-256, and the SHA-256 of the manifest's bytes is the model's digest.
+So one digest pins every byte, and it is checked before any byte is parsed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 STUDENT = "student.txt"
 TEACHER = "teacher.txt"
+REDUCED_MODEL = "reduced.onnx"
+REDUCED_STUDENT = "reduced.txt"
 
 
 class BundleError(ValueError):
@@ -44,11 +46,22 @@ class TrainingWindow:
 
 
 @dataclass(frozen=True)
+class Reduced:
+    """What is known of the second, tiny student: its tables are its own, so thresholds keep their meaning on it."""
+
+    onnx_sha256: str
+    student_sha256: str
+    probability: Table
+    risk: Table
+    certificate: Certificate
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything that is known of a model, as manifest.json holds it.
 
-    metrics: on the held-out rows, by name. parameters: the spec's fields by stage, seeds among them.
-    libraries: version by distribution name.
+    reduced: takes the same rows, and its graph has the same names. metrics: on the held-out rows, by name.
+    parameters: the spec's fields by stage, seeds among them. libraries: version by distribution name.
     """
 
     format: int
@@ -62,6 +75,7 @@ class Manifest:
     teacher_sha256: str
     probability: Table
     risk: Table
+    reduced: Reduced
     training: TrainingWindow
     metrics: dict[str, float]
     certificate: Certificate
@@ -78,12 +92,14 @@ class Manifest:
         if fields.get("format") != FORMAT:
             raise BundleError(f"{MANIFEST} has format {fields.get('format')!r}; this version reads {FORMAT}")
         try:
-            for table in ("probability", "risk"):
-                columns = fields[table]
-                fields[table] = Table(tuple(columns["log_odds"]), tuple(columns["value"]))
+            for student in (fields, fields["reduced"]):
+                for table in ("probability", "risk"):
+                    columns = student[table]
+                    student[table] = Table(tuple(columns["log_odds"]), tuple(columns["value"]))
+                student["certificate"] = Certificate(**student["certificate"])
+            fields["reduced"] = Reduced(**fields["reduced"])
             fields["features"] = tuple(fields["features"])
             fields["training"] = TrainingWindow(**fields["training"])
-            fields["certificate"] = Certificate(**fields["certificate"])
             return Manifest(**fields)
         except (KeyError, TypeError) as wrong:
             raise BundleError(f"{MANIFEST} lacks or adds a field: {wrong}") from wrong
@@ -97,6 +113,8 @@ class Bundle:
     model: bytes
     student: bytes
     teacher: bytes
+    reduced_model: bytes
+    reduced_student: bytes
 
     @property
     def digest(self) -> str:
@@ -105,6 +123,9 @@ class Bundle:
 
     def scorer(self) -> Scorer:
         return Scorer(self.model)
+
+    def reduced_scorer(self) -> Scorer:
+        return Scorer(self.reduced_model)
 
     def write(self, directory: Path) -> str:
         """Put the bundle at `directory`, which must not exist yet: all of it or nothing. Returns the digest.
@@ -134,22 +155,26 @@ class Bundle:
         if sha256(manifest_json) != digest:
             raise BundleError(f"{directory / MANIFEST} is {sha256(manifest_json)}, expected {digest}")
         manifest = Manifest.from_json(manifest_json)
-        contents = {name: (directory / name).read_bytes() for name in (MODEL, STUDENT, TEACHER)}
         expected = {
             MODEL: manifest.onnx_sha256,
             STUDENT: manifest.student_sha256,
             TEACHER: manifest.teacher_sha256,
+            REDUCED_MODEL: manifest.reduced.onnx_sha256,
+            REDUCED_STUDENT: manifest.reduced.student_sha256,
         }
+        contents = {name: (directory / name).read_bytes() for name in expected}
         for name, content in contents.items():
             if sha256(content) != expected[name]:
                 raise BundleError(f"{directory / name} is {sha256(content)}, the manifest says {expected[name]}")
-        return Bundle(manifest, contents[MODEL], contents[STUDENT], contents[TEACHER])
+        return Bundle(manifest, *contents.values())
 
     def _files(self) -> dict[str, bytes]:
         return {
             MODEL: self.model,
             STUDENT: self.student,
             TEACHER: self.teacher,
+            REDUCED_MODEL: self.reduced_model,
+            REDUCED_STUDENT: self.reduced_student,
             MANIFEST: self.manifest.to_json(),
         }
 

@@ -95,11 +95,16 @@ class StudentSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One candidate: the teacher, and the student distilled from it."""
+    """One candidate: the teacher, and the students distilled from it.
+
+    reduced answers where the student cannot. Its default costs a sixth of the student's default a row; on the three
+    Handbook weeks before 2018-07-25 its average precision is .698 against .712, and its card precision is no lower.
+    """
 
     name: str = "fraudgate"
     teacher: TeacherSpec = field(default_factory=TeacherSpec)
     student: StudentSpec = field(default_factory=StudentSpec)
+    reduced: StudentSpec = field(default_factory=lambda: StudentSpec(trees=20, leaves=8, learning_rate=0.5))
 
 
 def _reproducible(seed: int) -> dict[str, Any]:

@@ -1,25 +1,28 @@
-"""The whole road: teacher, student, export, certificate, calibration, manifest."""
+"""The whole road: teacher, then for each student export, certificate and calibration, then the manifest."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from typing import NamedTuple
 
+import lightgbm
 import numpy as np
 from sklearn.metrics import brier_score_loss, log_loss
 
 from models.calibrate import probability_table, risk_table
 from models.canonical import sha256
-from models.certify import certify
+from models.certify import Certificate, certify
 from models.ensemble import read_ensemble
 from models.evaluate import detection
 from models.export import INPUT, OUTPUT, export
-from models.manifest import FORMAT, Bundle, Manifest, TrainingWindow
+from models.manifest import FORMAT, Bundle, Manifest, Reduced, TrainingWindow
 from models.scorer import Scorer
-from models.spec import ModelSpec
+from models.spec import ModelSpec, StudentSpec
 from models.student import distil
+from models.table import Table
 from models.teacher import log_odds, teach
-from models.training_set import DAY_US, Rows, TrainingSet, same_plan
+from models.training_set import DAY_US, Rows, Scores, TrainingSet, same_plan
 
 LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "scikit-learn", "scipy")
 
@@ -69,20 +72,16 @@ def train(sets: Sets, spec: ModelSpec) -> Bundle:
     """
     teacher = teach(sets.training, spec.teacher)
     distilled_rows = np.concatenate([sets.training.rows, sets.recent])
-    student = distil(teacher, distilled_rows, spec.student)
-    model = export(student)
-    certificate = certify(student, model, distilled_rows)
+    student = _served(teacher, distilled_rows, sets, spec.student)
+    reduced = _served(teacher, distilled_rows, sets, spec.reduced)
 
-    ensemble = read_ensemble(model)
-    lowest, highest = ensemble.lowest(), ensemble.highest()
-    scorer = Scorer(model)
-    held_out = scorer.log_odds(sets.held_out.rows).astype(np.float64)
-    probability = probability_table(held_out, sets.held_out.fraud, lowest, highest)
-    risk = risk_table(scorer.log_odds(sets.recent).astype(np.float64), lowest, highest)
-
-    student_text, teacher_text = (booster.model_to_string().encode() for booster in (student, teacher))
-    student_detects = detection(sets.held_out, held_out)
-    teacher_detects = detection(sets.held_out, log_odds(teacher, sets.held_out.rows))
+    teacher_text = teacher.model_to_string().encode()
+    detections = {
+        "student": detection(sets.held_out, student.held_out),
+        "reduced": detection(sets.held_out, reduced.held_out),
+        "teacher": detection(sets.held_out, log_odds(teacher, sets.held_out.rows)),
+    }
+    probabilities = student.probability.at(student.held_out)
     manifest = Manifest(
         format=FORMAT,
         name=spec.name,
@@ -90,11 +89,18 @@ def train(sets: Sets, spec: ModelSpec) -> Bundle:
         features=sets.training.feature_names,
         input=INPUT,
         output=OUTPUT,
-        onnx_sha256=sha256(model),
-        student_sha256=sha256(student_text),
+        onnx_sha256=sha256(student.model),
+        student_sha256=sha256(student.text),
         teacher_sha256=sha256(teacher_text),
-        probability=probability,
-        risk=risk,
+        probability=student.probability,
+        risk=student.risk,
+        reduced=Reduced(
+            onnx_sha256=sha256(reduced.model),
+            student_sha256=sha256(reduced.text),
+            probability=reduced.probability,
+            risk=reduced.risk,
+            certificate=reduced.certificate,
+        ),
         training=TrainingWindow(
             from_us=int(sets.training.event_time_us.min()),
             to_us=int(sets.training.event_time_us.max()),
@@ -102,14 +108,48 @@ def train(sets: Sets, spec: ModelSpec) -> Bundle:
             frauds=int(sets.training.fraud.sum()),
             distilled_rows=len(distilled_rows),
         ),
-        metrics={f"student_{name}": value for name, value in asdict(student_detects).items()}
-        | {f"teacher_{name}": value for name, value in asdict(teacher_detects).items()}
+        metrics={
+            f"{who}_{name}": value for who, detects in detections.items() for name, value in asdict(detects).items()
+        }
         | {
-            "brier": float(brier_score_loss(sets.held_out.fraud, probability.at(held_out))),
-            "log_loss": float(log_loss(sets.held_out.fraud, probability.at(held_out))),
+            "brier": float(brier_score_loss(sets.held_out.fraud, probabilities)),
+            "log_loss": float(log_loss(sets.held_out.fraud, probabilities)),
         },
-        certificate=certificate,
-        parameters={"teacher": asdict(spec.teacher), "student": asdict(spec.student)},
+        certificate=student.certificate,
+        parameters={
+            "teacher": asdict(spec.teacher),
+            "student": asdict(spec.student),
+            "reduced": asdict(spec.reduced),
+        },
         libraries={name: version(name) for name in LIBRARIES},
     )
-    return Bundle(manifest, model, student_text, teacher_text)
+    return Bundle(manifest, student.model, student.text, teacher_text, reduced.model, reduced.text)
+
+
+class _Served(NamedTuple):
+    """A student as it is served, and its scores of the held-out rows."""
+
+    model: bytes
+    text: bytes
+    certificate: Certificate
+    probability: Table
+    risk: Table
+    held_out: Scores
+
+
+def _served(teacher: lightgbm.Booster, distilled_rows: Rows, sets: Sets, spec: StudentSpec) -> _Served:
+    student = distil(teacher, distilled_rows, spec)
+    model = export(student)
+    certificate = certify(student, model, distilled_rows)
+    ensemble = read_ensemble(model)
+    lowest, highest = ensemble.lowest(), ensemble.highest()
+    scorer = Scorer(model)
+    held_out = scorer.log_odds(sets.held_out.rows).astype(np.float64)
+    return _Served(
+        model=model,
+        text=student.model_to_string().encode(),
+        certificate=certificate,
+        probability=probability_table(held_out, sets.held_out.fraud, lowest, highest),
+        risk=risk_table(scorer.log_odds(sets.recent).astype(np.float64), lowest, highest),
+        held_out=held_out,
+    )

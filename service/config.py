@@ -71,6 +71,12 @@ def _identity(value: str) -> str:
     return value
 
 
+def _mcc(value: str) -> str:
+    if not re.fullmatch("[0-9]{4}", value):
+        raise ValueError("is not a merchant category code of four digits")
+    return value
+
+
 def _once(identities: "list[Identity]") -> "list[Identity]":
     twice = [name for name, count in Counter(identity.name for identity in identities).items() if count > 1]
     if twice:
@@ -154,6 +160,46 @@ class Identity(Section):
     allow: list[Literal["scoring", "feedback"]] = Field(min_length=1, examples=['["scoring", "feedback"]'])
 
 
+Blind = Literal["approve", "challenge", "decline"]
+# Those that may be scored; see transaction.proto.
+Kind = Literal["purchase", "withdrawal", "transfer", "payout", "refund", "incremental", "verification", "event"]
+
+
+class Segment(Section):
+    """`[[program.<name>.default.segment]]`: who falls into it, and its verdict. What is not stated does not matter."""
+
+    verdict: Blind = Field(examples=['"approve"'])
+    kinds: list[Kind] | None = Field(None, min_length=1, examples=['["purchase"]'])
+    from_minor: int | None = Field(None, ge=0, examples=["0"], description="the least amount, reference currency")
+    below_minor: int | None = Field(None, ge=1, examples=["5000"], description="amounts are below this")
+    mcc: list[Annotated[str, AfterValidator(_mcc)]] = Field([], examples=['["5411"]'])
+    channel: list[Annotated[str, Field(min_length=1)]] = Field([], examples=['["pos"]'])
+
+
+class Default(Section):
+    """`[program.<name>.default]`: what is answered where no model can. The first segment that fits has the word."""
+
+    verdict: Blind = Field("challenge", examples=['"challenge"'], description="where no segment fits")
+    segment: list[Segment] = Field([], max_length=250, examples=['[{ verdict = "approve", below_minor = 5000 }]'])
+    cap_minor: int | None = Field(
+        None,
+        ge=0,
+        examples=["1000000"],
+        description="most that is approved so within window_s, minor units of the reference currency",
+    )
+    window_s: float = Field(3600.0, gt=0, le=366 * 86_400, examples=["3600"], description="of event time, sliding")
+    beyond_cap: Literal["challenge", "decline"] = Field("decline", examples=['"decline"'])
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if self.cap_minor is None and "approve" in (self.verdict, *(segment.verdict for segment in self.segment)):
+            raise ValueError("approves without a cap on what is approved blind: state cap_minor")
+        for segment in self.segment:
+            if segment.below_minor is not None and segment.below_minor <= (segment.from_minor or 0):
+                raise ValueError("no amount lies from from_minor to below below_minor of a segment")
+        return self
+
+
 class Program(Section):
     """`[program.<name>]`: a plan, a model and a policy."""
 
@@ -164,6 +210,12 @@ class Program(Section):
     hold: Threshold | None = Field(None, examples=["50.0"])
     decline: Threshold | None = Field(None, examples=["60.0"])
     card_number_in_key: Literal["hash", "refuse"] = Field("hash", examples=['"hash"'])
+    default: Default | None = Field(
+        None, examples=['{ verdict = "challenge" }'], description="without a model's answer"
+    )
+    required_features: list[str] = Field(
+        [], examples=['["customer_count_1d"]'], description="without one of these no model is asked"
+    )
     complete_since: Annotated[datetime, AfterValidator(_with_offset)] | None = Field(
         None,
         examples=["2018-04-01T00:00:00Z"],

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from service.config import Config, Identity, Journal, Keys, Program, Section, Server
+from service.config import Config, Default, Identity, Journal, Keys, Program, Section, Segment, Server
 
 _ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|JOURNAL|PROGRAM)_(.+)")
 _SECTIONS: Final[dict[str, type[Section]]] = {
@@ -24,6 +24,11 @@ _SECTIONS: Final[dict[str, type[Section]]] = {
     "journal": Journal,
     "identity": Identity,
     "program": Program,
+}
+# Tables within tables.
+_INNER: Final[dict[type[Section], dict[str, type[Section]]]] = {
+    Program: {"default": Default},
+    Default: {"segment": Segment},
 }
 # Keys of a table that has a name or a number of its own: program.<name>, identity[n].
 _NESTED: Final = ("identity", "program")
@@ -97,18 +102,31 @@ def _value(text: str) -> Any:
 
 def _unknown(table: dict[str, Any]) -> list[tuple[Place, str]]:
     """Keys that do not exist, with the nearest that does."""
-    found = [((name,), _nearest(name, _SECTIONS)) for name in table if name not in _SECTIONS]
-    tables: list[tuple[Place, Any]] = [((name,), table.get(name)) for name in _SECTIONS if name not in _NESTED]
-    for name in _NESTED:
+    found: list[tuple[Place, str]] = [((name,), _nearest(name, _SECTIONS)) for name in table if name not in _SECTIONS]
+    for name, section in _SECTIONS.items():
         inner = table.get(name)
-        rows = inner.items() if isinstance(inner, dict) else enumerate(inner) if isinstance(inner, list) else ()
-        tables += [((name, key), row) for key, row in rows]
-    places: list[tuple[Place, str]] = list(found)
-    for place, section in tables:
-        fields = _SECTIONS[str(place[0])].model_fields
-        if isinstance(section, dict):
-            places += [((*place, key), _nearest(key, fields)) for key in section if key not in fields]
-    return places
+        if name not in _NESTED:
+            found += _unknown_within((name,), section, inner)
+        elif isinstance(inner, dict):
+            for key, row in inner.items():
+                found += _unknown_within((name, key), section, row)
+        else:
+            found += _unknown_within((name,), section, inner)
+    return found
+
+
+def _unknown_within(place: Place, section: type[Section], value: Any) -> list[tuple[Place, str]]:
+    if isinstance(value, list):
+        return [one for number, row in enumerate(value) for one in _unknown_within((*place, number), section, row)]
+    if not isinstance(value, dict):
+        return []
+    found: list[tuple[Place, str]] = []
+    for key, inner in value.items():
+        if key not in section.model_fields:
+            found.append(((*place, key), _nearest(key, section.model_fields)))
+        elif key in _INNER.get(section, {}):
+            found += _unknown_within((*place, key), _INNER[section][key], inner)
+    return found
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:
@@ -126,7 +144,18 @@ def _problem(path: Path, details: ErrorDetails, sources: Mapping[Place, str]) ->
 
 def _field_place(place: Place) -> Place:
     """Without what pydantic adds for the members of a union."""
-    return place[: 3 if place[0] in _NESTED else 2]
+    return place[: _section(place)[1] + 1]
+
+
+def _section(place: Place) -> tuple[type[Section] | None, int]:
+    """The innermost table that a place lies in, and how much of the place names that table."""
+    section, length = _SECTIONS.get(str(place[0])), 2 if place[0] in _NESTED else 1
+    while section is not None and length < len(place) and place[length] in _INNER.get(section, {}):
+        section = _INNER[section][str(place[length])]
+        length += 1
+        if length < len(place) and isinstance(place[length], int):
+            length += 1
+    return section, length
 
 
 def _where(path: Path, place: Place, sources: Mapping[Place, str]) -> str:
@@ -137,8 +166,10 @@ def _where(path: Path, place: Place, sources: Mapping[Place, str]) -> str:
 
 
 def _example(place: Place) -> str:
-    section = _SECTIONS.get(str(place[0]))
     name = str(place[-1])
+    section, length = _section(place)
+    if length >= len(place) > 1:
+        section, _ = _section(place[:-1])
     if section is None or name not in section.model_fields:
         heads = {"identity": "[[identity]]", "program": "[program.cards]"}
         return heads.get(name, f"[{name}]") if len(place) == 1 and section else ""
@@ -157,6 +188,7 @@ _TOLD: Final = {
     "dict_type": "is not a table",
     "model_type": "is not a table",
     "too_short": "is empty",
+    "greater_than": "is not above nothing",
 }
 
 

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,11 +18,12 @@ import structlog
 
 import engine
 from fraudgate import microseconds
-from service.config import Config, Journal, Program
+from service.config import Config, Default, Journal, Program
 
 # Of a bundle; models.manifest knows them too, but brings what only training needs.
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.onnx"
+REDUCED_MODEL: Final = "reduced.onnx"
 
 # How often a long recovery is told of, in seconds.
 _TELL_S: Final = 2.0
@@ -63,10 +64,12 @@ def prepared(config: Config) -> "engine.Server":
         config.server.client_ca.read_bytes(),
     )
     for name, program in config.program.items():
-        model = None
+        model, reduced = None, None
         if program.model is not None:
             model = (program.model / MANIFEST).read_bytes(), (program.model / MODEL).read_bytes()
-        server.add_program(name, program.plan.read_bytes(), policy(program), model, complete_since_us(program))
+            if (program.model / REDUCED_MODEL).exists():
+                reduced = (program.model / REDUCED_MODEL).read_bytes()
+        server.add_program(name, program.plan.read_bytes(), policy(program), model, complete_since_us(program), reduced)
     fresh = set(config.program) if config.journal is None else recovered(server, config.journal)
     for name, program in config.program.items():
         if name in fresh and program.history is not None:
@@ -120,7 +123,23 @@ def engine_config(config: Config) -> bytes:
 def policy(program: Program) -> bytes:
     """The program's policy in the engine's own form: canonical, for its digest names it."""
     thresholds = program.model_dump(include={"mode", "challenge", "hold", "decline", "card_number_in_key"})
-    return _canonical({"format": 1, **thresholds})
+    document = {"format": 1, **thresholds}
+    # What is not declared is left out, so that it has no part in the digest.
+    if program.required_features:
+        document["required_features"] = list(program.required_features)
+    if program.default is not None:
+        document["default"] = _default(program.default)
+    return _canonical(document)
+
+
+def _default(declared: Default) -> dict[str, Any]:
+    document = declared.model_dump(exclude={"window_s", "segment"}, exclude_none=True)
+    if declared.cap_minor is None:
+        del document["beyond_cap"]
+    else:
+        document["window_us"] = round(declared.window_s * 1_000_000)
+    document["segments"] = [segment.model_dump(exclude_none=True) for segment in declared.segment]
+    return document
 
 
 def complete_since_us(program: Program) -> int:

@@ -11,9 +11,10 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 import lightgbm
@@ -30,7 +31,7 @@ FEATURES = declared.Plan(
     currency="EUR",
     entities=("customer", "terminal", "device"),
     numbers=("age",),
-    texts=("note", "memo"),
+    texts=("note", "memo", "mcc", "channel"),
     features=(
         declared.Amount("amount"),
         declared.Number("age", number="age"),
@@ -110,8 +111,30 @@ class Scorer:
         return decision
 
 
+class Program(NamedTuple):
+    """One that a scorer serves: what its policy says beside the usual, and the manifest and ONNX of its model."""
+
+    name: str
+    policy: dict[str, object]
+    model: tuple[bytes, bytes] | None
+    reduced: bytes | None = None
+
+
+def usual_programs() -> list[Program]:
+    """Those of the module's description."""
+    plan = FEATURES.compile()
+    model = small_model(plan.digest, plan.features)
+    return [
+        Program("shop", {}, model),
+        Program("strict", {"card_number_in_key": "refuse"}, model),
+        Program("unmodelled", {}, None),
+    ]
+
+
 @contextlib.contextmanager
-def running_scorer(path: Path, journal_key: bytes | None = None, **configured: object) -> Iterator[Scorer]:
+def running_scorer(
+    path: Path, journal_key: bytes | None = None, programs: Sequence[Program] | None = None, **configured: object
+) -> Iterator[Scorer]:
     """A server with `configured` limits, its certificates in `path`; drained at the end."""
     folder = certificates.make(path / "certificates", clients=[f"{name}.example" for name in ALLOWED])
     config = {
@@ -138,14 +161,10 @@ def running_scorer(path: Path, journal_key: bytes | None = None, **configured: o
         client_ca_pem=folder.ca.certificate.read_bytes(),
     )
     plan = FEATURES.compile()
-    model = small_model(plan.digest, plan.features)
-    for name, key_policy, served in (
-        ("shop", "hash", model),
-        ("strict", "refuse", model),
-        ("unmodelled", "hash", None),
-    ):
-        policy = {"format": 1, "mode": "decide", "challenge": 40.0, "decline": 60.0, "card_number_in_key": key_policy}
-        server.add_program(name, plan.json, json.dumps(policy).encode(), served, 0)
+    usual = {"format": 1, "mode": "decide", "challenge": 40.0, "decline": 60.0, "card_number_in_key": "hash"}
+    for program in usual_programs() if programs is None else programs:
+        policy = json.dumps(usual | program.policy).encode()
+        server.add_program(program.name, plan.json, policy, program.model, 0, program.reduced)
     if journal_key is not None:
         server.recover(journal_key)
     scorer = Scorer(server, server.start(), folder)

@@ -42,7 +42,9 @@ def test_another_seed_or_another_row_gives_another_digest(small: Bundle) -> None
     assert train(made_up_sets(seed=7), SMALL).digest != small.digest
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "student.txt", "teacher.txt"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "model.onnx", "student.txt", "teacher.txt", "reduced.onnx", "reduced.txt"]
+)
 def test_one_changed_bit_is_found_before_anything_is_parsed(small: Bundle, tmp_path: Path, name: str) -> None:
     digest = small.write(tmp_path / "one")
     content = bytearray((tmp_path / "one" / name).read_bytes())
@@ -69,6 +71,7 @@ def test_a_bundle_is_never_overwritten(small: Bundle, tmp_path: Path) -> None:
     [
         (lambda fields: fields.update(format=2), "this version reads 1"),
         (lambda fields: fields.pop("risk"), "risk"),
+        (lambda fields: fields["reduced"].pop("risk"), "risk"),
         (lambda fields: fields.update(mood="good"), "mood"),
     ],
 )
@@ -87,13 +90,15 @@ def test_the_manifest_is_canonical_json(small: Bundle) -> None:
     assert fields["input"] == "features"
     assert fields["output"] == "log_odds"
     assert fields["certificate"]["max_difference"] == 0.0
+    assert fields["reduced"]["certificate"]["max_difference"] == 0.0
 
 
 def test_every_score_the_model_can_give_lies_in_its_tables(small: Bundle) -> None:
     rows = np.random.default_rng(9).normal(scale=100.0, size=(20_000, 4)).astype(np.float32)
-    scores = small.scorer().log_odds(rows)
-    for table in (small.manifest.probability, small.manifest.risk):
-        assert table.log_odds[0] <= scores.min() <= scores.max() <= table.log_odds[-1]
+    for scorer, told in ((small.scorer(), small.manifest), (small.reduced_scorer(), small.manifest.reduced)):
+        scores = scorer.log_odds(rows)
+        for table in (told.probability, told.risk):
+            assert table.log_odds[0] <= scores.min() <= scores.max() <= table.log_odds[-1]
 
 
 def test_scoring_leaves_no_file_in_the_home_folder(small: Bundle, tmp_path: Path) -> None:

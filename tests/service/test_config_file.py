@@ -1,5 +1,6 @@
 """The configuration: what is taken, and for each mistake what the error tells."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 
 from service import certificates
 from service.config_file import ConfigError, read
+from service.serving import policy
 
 GOOD = """\
 [server]
@@ -131,6 +133,60 @@ def test_a_mistake_elsewhere_is_told_too(written: Path, good: str, bad: str, tol
         read(written, {})
     assert told in str(raised.value)
     assert str(raised.value).startswith(str(written))
+
+
+DEFAULTS = [
+    ('verdict = "hold"', "program.cards.default.verdict: is not 'approve', 'challenge' or 'decline'", "verdict ="),
+    ('verdict = "approve"', "program.cards.default: approves without a cap", 'default = { verdict = "challenge" }'),
+    ("cap_minor = -1", "program.cards.default.cap_minor: is below 0", "cap_minor = 1000000"),
+    ("window_s = 0", "program.cards.default.window_s: is not above nothing", "window_s = 3600"),
+    ('beyond_cap = "approve"', "program.cards.default.beyond_cap: is not 'challenge' or 'decline'", "beyond_cap ="),
+    ("kap_minor = 1", "program.cards.default.kap_minor: is not a known key; did you mean cap_minor?", ""),
+    ('segment = [{verdict="decline",mmc=["1"]}]', "default.segment[1].mmc: is not a known key; did you mean mcc?", ""),
+    ('segment = [{verdict="decline",mcc=["541"]}]', "default.segment[1].mcc: is not a merchant category", "mcc ="),
+    ('segment = [{verdict="decline",kinds=["gift"]}]', "default.segment[1].kinds: is not 'purchase'", "kinds ="),
+    ('segment = [{verdict="decline",kinds=[]}]', "default.segment[1].kinds: is empty", "kinds ="),
+    ("segment = [{below_minor=5}]", "default.segment[1].verdict: is missing", 'verdict = "approve"'),
+    ('segment = [{verdict="decline",from_minor=5,below_minor=5}]', "default: no amount lies", ""),
+    ('segment = [{verdict="approve"}]', "default: approves without a cap", ""),
+]
+
+
+@pytest.mark.parametrize(("line", "told", "mend"), DEFAULTS, ids=[line for line, _, _ in DEFAULTS])
+def test_a_mistake_in_a_default_is_told_with_its_place_and_mend(written: Path, line: str, told: str, mend: str) -> None:
+    written.write_text(f"{GOOD}\n[program.cards.default]\n{line}\n")
+    with pytest.raises(ConfigError) as raised:
+        read(written, {})
+    assert told in str(raised.value)
+    assert mend in str(raised.value)
+
+
+def test_what_is_declared_is_part_of_the_policy_and_what_is_not_has_none(written: Path) -> None:
+    plain = policy(read(written, {}).program["cards"])
+    assert b"default" not in plain
+    written.write_text(f"""{GOOD}
+required_features = ["amount"]
+
+[program.cards.default]
+cap_minor = 500
+window_s = 60
+
+[[program.cards.default.segment]]
+verdict = "approve"
+kinds = ["purchase"]
+below_minor = 100
+mcc = ["5411"]
+""")
+    declared = json.loads(policy(read(written, {}).program["cards"]))
+    assert declared.pop("required_features") == ["amount"]
+    assert declared.pop("default") == {
+        "verdict": "challenge",
+        "cap_minor": 500,
+        "window_us": 60_000_000,
+        "beyond_cap": "decline",
+        "segments": [{"verdict": "approve", "kinds": ["purchase"], "below_minor": 100, "mcc": ["5411"], "channel": []}],
+    }
+    assert declared == json.loads(plain)
 
 
 VARIABLES = [

@@ -32,10 +32,10 @@ class ScoringStub:
     INVALID_ARGUMENT    a field is missing or wrong (BadRequest names it)
     OUT_OF_RANGE        event time too far ahead of the clock (BadRequest)
     ALREADY_EXISTS      the id is known with another payload (ErrorInfo ID_REUSED)
-    RESOURCE_EXHAUSTED  message over its cap; overload, or a deadline that cannot be met (RetryInfo)
+    RESOURCE_EXHAUSTED  message over its cap; the queue is full, or the deadline had passed when it came (RetryInfo)
     PERMISSION_DENIED   the identity is not allowed (ErrorInfo)
-    UNAVAILABLE         no model, or draining (ErrorInfo)
-    No refusal changes state.
+    UNAVAILABLE         neither a model nor a declared default, or draining (ErrorInfo)
+    No refusal changes state. What is short of time, of a model or of a feature is not refused: see `Tier`.
     """
 
     def __init__(self, channel):
@@ -66,10 +66,10 @@ class ScoringServicer:
     INVALID_ARGUMENT    a field is missing or wrong (BadRequest names it)
     OUT_OF_RANGE        event time too far ahead of the clock (BadRequest)
     ALREADY_EXISTS      the id is known with another payload (ErrorInfo ID_REUSED)
-    RESOURCE_EXHAUSTED  message over its cap; overload, or a deadline that cannot be met (RetryInfo)
+    RESOURCE_EXHAUSTED  message over its cap; the queue is full, or the deadline had passed when it came (RetryInfo)
     PERMISSION_DENIED   the identity is not allowed (ErrorInfo)
-    UNAVAILABLE         no model, or draining (ErrorInfo)
-    No refusal changes state.
+    UNAVAILABLE         neither a model nor a declared default, or draining (ErrorInfo)
+    No refusal changes state. What is short of time, of a model or of a feature is not refused: see `Tier`.
     """
 
     def Score(self, request, context):
@@ -125,10 +125,10 @@ class Scoring:
     INVALID_ARGUMENT    a field is missing or wrong (BadRequest names it)
     OUT_OF_RANGE        event time too far ahead of the clock (BadRequest)
     ALREADY_EXISTS      the id is known with another payload (ErrorInfo ID_REUSED)
-    RESOURCE_EXHAUSTED  message over its cap; overload, or a deadline that cannot be met (RetryInfo)
+    RESOURCE_EXHAUSTED  message over its cap; the queue is full, or the deadline had passed when it came (RetryInfo)
     PERMISSION_DENIED   the identity is not allowed (ErrorInfo)
-    UNAVAILABLE         no model, or draining (ErrorInfo)
-    No refusal changes state.
+    UNAVAILABLE         neither a model nor a declared default, or draining (ErrorInfo)
+    No refusal changes state. What is short of time, of a model or of a feature is not refused: see `Tier`.
     """
 
     @staticmethod

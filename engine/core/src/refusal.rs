@@ -28,12 +28,12 @@ pub enum Refusal {
         /// When to come back, in microseconds.
         retry_after_us: i64,
     },
-    /// The deadline cannot be met.
+    /// The deadline had passed when it came.
     TooLate {
         /// When to come back, in microseconds.
         retry_after_us: i64,
     },
-    /// The program has no model and a score was asked.
+    /// The program has no model, declares no default, and a score was asked.
     NoModel,
     /// The journal takes nothing more for now, and only a fold was asked.
     JournalFull,
@@ -94,8 +94,8 @@ impl Refusal {
             Refusal::NotAllowed => "the client certificate's identity is not allowed to call this service".into(),
             Refusal::TooLarge { cap } => format!("the message is larger than {cap} bytes").into(),
             Refusal::Overloaded { .. } => "the queue is full; retry later".into(),
-            Refusal::TooLate { .. } => "the deadline cannot be met with what is queued before it".into(),
-            Refusal::NoModel => "the program has no model; only MODE_FOLD is taken".into(),
+            Refusal::TooLate { .. } => "the deadline had passed when it came".into(),
+            Refusal::NoModel => "the program has no model and declares no default; only MODE_FOLD is taken".into(),
             Refusal::JournalFull => "the journal cannot be written to; retry later".into(),
             Refusal::Draining => "the scorer is shutting down; ask another".into(),
         }

@@ -3,6 +3,7 @@
 
 mod batch;
 mod call;
+mod deadline;
 mod health;
 mod queue;
 mod routes;
@@ -13,7 +14,8 @@ use std::{cell::RefCell, rc::Rc};
 
 use fraudgate_core::road::Engine;
 
-pub use queue::{Queue, drain, tend};
+pub use deadline::Cost;
+pub use queue::{Machine, Queue, drain, tend};
 pub use routes::Scoring;
 
 use crate::{server::Journaled, transport::Signal};

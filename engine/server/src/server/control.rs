@@ -1,6 +1,7 @@
 //! How a running server is spoken to from other threads: a bounded channel to it, and what it leaves behind when it ends.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, Condvar, Mutex, PoisonError, mpsc as replies},
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use tokio::sync::mpsc;
 use super::ServerError;
 
 /// Counters by name.
-pub type Stats = Vec<(&'static str, u64)>;
+pub type Stats = Vec<(Cow<'static, str>, u64)>;
 
 /// How long the server's thread may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::Notify;
 
-use super::{Server, ServerError, control::Stats};
+use super::{Server, ServerError};
 use crate::journal::{
     Promise, Recovered, Status, Writer, attend, clock,
     disk::{Disk, Folder},
@@ -76,7 +76,7 @@ impl Server {
 
 impl Journaled {
     /// What it counts.
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> Vec<(&'static str, u64)> {
         let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         vec![
             ("epoch", self.recovered.epoch),

@@ -1,6 +1,7 @@
 //! The one thread that owns connections, state and models.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     future::poll_fn,
     net::TcpListener,
@@ -13,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use fraudgate_core::{ladder::Cause, road::Engine};
 use tokio::{
     runtime::{self, LocalOptions},
     sync::mpsc,
@@ -25,7 +27,7 @@ use super::{
 };
 use crate::{
     journal::Promise,
-    scoring::{Queue, Scoring, Shared, drain, tend},
+    scoring::{Cost, Machine, Queue, Scoring, Shared, drain, tend},
     transport::{Failure, Local, Signal, Traffic, Transport, panic_message},
 };
 
@@ -96,7 +98,7 @@ async fn serve(server: Server, listener: TcpListener, mut controls: mpsc::Receiv
         .is_some_and(|journal| journal.promise == Promise::Synced);
     let shared = Rc::new(Shared {
         engine: RefCell::new(server.engine),
-        queue: Queue::new(server.config.queue, synced),
+        queue: Queue::new(server.config.queue, synced, Machine::default()),
         leaving,
         message_bytes: server.config.message_bytes,
         batch: server.config.batch,
@@ -163,14 +165,40 @@ fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
         ("overloaded", door.overloaded.get()),
         ("too_late", door.too_late.get()),
         ("gone", door.gone.get()),
-        ("service_ns", shared.queue.service_ns()),
+        ("service_ns", shared.queue.service_ns(Cost::Full)),
+        ("service_reduced_ns", shared.queue.service_ns(Cost::Reduced)),
+        ("service_bare_ns", shared.queue.service_ns(Cost::Bare)),
         ("transactions", core.transactions),
         ("replayed", core.replayed),
         ("labels", core.labels),
         ("outcomes", core.outcomes),
         ("refused", core.refused),
         ("unfolded", core.unfolded),
+        ("model_failures", core.model_failures),
     ];
     stats.extend(shared.journal.iter().flat_map(Journaled::stats));
+    let named = stats.into_iter().map(|(name, value)| (Cow::Borrowed(name), value));
+    named.chain(rungs(&shared.engine.borrow())).collect()
+}
+
+/// Answers by tier and cause, and what each program approved blind: since the start, and in its window.
+fn rungs(engine: &Engine) -> Stats {
+    let answers = engine.counts().answers;
+    let mut stats: Stats = vec![("answered_full".into(), answers.full)];
+    for (tier, counts) in [("reduced", answers.reduced), ("default", answers.default)] {
+        let named = Cause::ALL.iter().zip(counts);
+        stats.extend(named.map(|(cause, count)| {
+            let name = format!("answered_{tier}_{cause:?}").to_lowercase();
+            (name.into(), count)
+        }));
+    }
+    for program in engine.programs() {
+        let (approved, exposed) = (program.blind.approved_minor(), program.blind.exposed_minor());
+        stats.push((format!("blind_approved_minor.{}", program.name).into(), approved));
+        stats.push((
+            format!("blind_exposed_minor.{}", program.name).into(),
+            exposed.unsigned_abs(),
+        ));
+    }
     stats
 }
