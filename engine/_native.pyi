@@ -112,6 +112,13 @@ class Server:
     def digest(self) -> str:
         """The digest of the whole state, in hex: equal digests are equal states. Takes time in proportion to it."""
 
+    def stand_in(self) -> int:
+        """Listens from now on, and answers by declared defaults until `start`; returns the port.
+
+        After programs were added, before recover and warm. Nothing is taken meanwhile, and health says NOT_SERVING.
+        Raises RuntimeError when the address is not to be had.
+        """
+
     def start(self) -> int:
         """Listens and serves from now on; returns the port.
 

@@ -41,7 +41,7 @@ def serve(config: Config) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
-    server = prepared(config)
+    server = prepared(config, stand_in=True)
     if stop.is_set():
         return
     port = server.start()
@@ -54,8 +54,8 @@ def serve(config: Config) -> None:
     _log.info("stopped", **counted)
 
 
-def prepared(config: Config) -> "engine.Server":
-    """The server with its programs, warmed, not yet listening."""
+def prepared(config: Config, stand_in: bool = False) -> "engine.Server":
+    """The server with its programs, warmed. Not yet listening, or answering by declared defaults meanwhile."""
     server = engine.Server(
         engine_config(config),
         bytes.fromhex(config.keys.hash_key.read_text().strip()),
@@ -70,6 +70,8 @@ def prepared(config: Config) -> "engine.Server":
             if (program.model / REDUCED_MODEL).exists():
                 reduced = (program.model / REDUCED_MODEL).read_bytes()
         server.add_program(name, program.plan.read_bytes(), policy(program), model, complete_since_us(program), reduced)
+    if stand_in and (config.journal is not None or any(program.history for program in config.program.values())):
+        _log.info("standing in", port=server.stand_in())
     fresh = set(config.program) if config.journal is None else recovered(server, config.journal)
     for name, program in config.program.items():
         if name in fresh and program.history is not None:

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -133,9 +133,16 @@ def usual_programs() -> list[Program]:
 
 @contextlib.contextmanager
 def running_scorer(
-    path: Path, journal_key: bytes | None = None, programs: Sequence[Program] | None = None, **configured: object
+    path: Path,
+    journal_key: bytes | None = None,
+    programs: Sequence[Program] | None = None,
+    standing_in: Callable[[Scorer], None] | None = None,
+    **configured: object,
 ) -> Iterator[Scorer]:
-    """A server with `configured` limits, its certificates in `path`; drained at the end."""
+    """A server with `configured` limits, its certificates in `path`; drained at the end.
+
+    standing_in: called while the server stands in for itself, before its state is recovered.
+    """
     folder = certificates.make(path / "certificates", clients=[f"{name}.example" for name in ALLOWED])
     config = {
         "listen": "127.0.0.1:0",
@@ -165,10 +172,14 @@ def running_scorer(
     for program in usual_programs() if programs is None else programs:
         policy = json.dumps(usual | program.policy).encode()
         server.add_program(program.name, plan.json, policy, program.model, 0, program.reduced)
-    if journal_key is not None:
-        server.recover(journal_key)
-    scorer = Scorer(server, server.start(), folder)
+    scorer = Scorer(server, 0, folder)
     try:
+        if standing_in is not None:
+            scorer.port = server.stand_in()
+            standing_in(scorer)
+        if journal_key is not None:
+            server.recover(journal_key)
+        scorer.port = server.start()
         yield scorer
     finally:
         for channel in scorer._channels.values():

@@ -8,9 +8,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import grpc
 import numpy as np
 import onnx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from onnx import TensorProto, helper, numpy_helper
 
 from fraudgate.v1 import decision_pb2, scoring_pb2, transaction_pb2
@@ -204,3 +206,51 @@ def test_a_default_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
         scorer = running_scorer(tmp_path, programs=[Program("shop", policy, None)])
         with pytest.raises(ValueError, match=told), scorer:
             pass
+
+
+def test_while_state_is_recovered_the_declared_default_answers_and_nothing_is_taken(tmp_path: Path) -> None:
+    model, reduced = two_students(small_model(PLAN.digest, PLAN.features)[1])
+    programs = [Program("shop", {"default": DECLARED}, model, reduced)]
+    journal = {"journal": settings(tmp_path / "journal"), "journal_key": KEY}
+    with running_scorer(tmp_path, programs=programs, **journal) as scorer:
+        first = [scorer.score(new_purchase(f"t-{number}", 100)) for number in range(5)]
+        digest = scorer.server.digest()
+
+    def health(scorer: Scorer) -> health_pb2_grpc.HealthStub:
+        return health_pb2_grpc.HealthStub(scorer.channel("nothing"))
+
+    watches = []
+
+    def standing_in(scorer: Scorer) -> None:
+        watch = health(scorer).Watch(health_pb2.HealthCheckRequest(), timeout=30)
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watches.append(watch)
+        assert health(scorer).Check(health_pb2.HealthCheckRequest(), timeout=10).status == 2
+        for verdict in (APPROVE, APPROVE, CHALLENGE):
+            transaction = new_purchase("meanwhile", 4_000)
+            transaction.attributes.append(transaction_pb2.Attribute(name="mcc", text="5411"))
+            decision = scorer.score(transaction)
+            assert rung(decision.assessment) == (decision_pb2.TIER_DEFAULT, decision_pb2.CAUSE_RECOVERING)
+            assert decision.assessment.verdict == verdict
+            assert decision.receipt.sequence == 0
+            assert decision.receipt.durability == decision_pb2.DURABILITY_NOT_TAKEN
+        folded = new_purchase("folded", 100)
+        folded.mode = transaction_pb2.MODE_FOLD
+        with pytest.raises(grpc.RpcError) as raised:
+            scorer.score(folded)
+        assert raised.value.code() == grpc.StatusCode.UNAVAILABLE
+
+    with running_scorer(tmp_path, programs=programs, standing_in=standing_in, **journal) as scorer:
+        # The connection stands, and its caller is told.
+        assert next(watches[0]).status == health_pb2.HealthCheckResponse.SERVING
+        watches[0].cancel()
+        assert scorer.server.digest() == digest
+        assert [scorer.score(new_purchase(f"u-{number}", 100)).receipt.sequence for number in range(3)] == [6, 7, 8]
+        afterwards = scorer.score(new_purchase("meanwhile", 4_000))
+        assert rung(afterwards.assessment) == FULL
+        assert afterwards.receipt.durability == decision_pb2.DURABILITY_WRITTEN
+        assert afterwards.receipt.epoch > first[0].receipt.epoch
+        stats = scorer.server.stats()
+        assert stats["answered_default_recovering"] == stats["unfolded"] == 3
+        assert stats["blind_approved_minor.shop"] == 8_000
+        assert stats["blind_exposed_minor.shop"] == 0

@@ -34,7 +34,7 @@ class ScoringStub:
     ALREADY_EXISTS      the id is known with another payload (ErrorInfo ID_REUSED)
     RESOURCE_EXHAUSTED  message over its cap; the queue is full, or the deadline had passed when it came (RetryInfo)
     PERMISSION_DENIED   the identity is not allowed (ErrorInfo)
-    UNAVAILABLE         neither a model nor a declared default, or draining (ErrorInfo)
+    UNAVAILABLE         neither a model nor a declared default, recovering (what is not scored), or draining (ErrorInfo)
     No refusal changes state. What is short of time, of a model or of a feature is not refused: see `Tier`.
     """
 
@@ -68,7 +68,7 @@ class ScoringServicer:
     ALREADY_EXISTS      the id is known with another payload (ErrorInfo ID_REUSED)
     RESOURCE_EXHAUSTED  message over its cap; the queue is full, or the deadline had passed when it came (RetryInfo)
     PERMISSION_DENIED   the identity is not allowed (ErrorInfo)
-    UNAVAILABLE         neither a model nor a declared default, or draining (ErrorInfo)
+    UNAVAILABLE         neither a model nor a declared default, recovering (what is not scored), or draining (ErrorInfo)
     No refusal changes state. What is short of time, of a model or of a feature is not refused: see `Tier`.
     """
 
@@ -127,7 +127,7 @@ class Scoring:
     ALREADY_EXISTS      the id is known with another payload (ErrorInfo ID_REUSED)
     RESOURCE_EXHAUSTED  message over its cap; the queue is full, or the deadline had passed when it came (RetryInfo)
     PERMISSION_DENIED   the identity is not allowed (ErrorInfo)
-    UNAVAILABLE         neither a model nor a declared default, or draining (ErrorInfo)
+    UNAVAILABLE         neither a model nor a declared default, recovering (what is not scored), or draining (ErrorInfo)
     No refusal changes state. What is short of time, of a model or of a feature is not refused: see `Tier`.
     """
 

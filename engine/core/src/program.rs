@@ -12,6 +12,7 @@ use crate::{
     features::{FeatureSet, Seen},
     history::History,
     journal::{Draft, draft::Unsaid, record::Stated},
+    key::HashKey,
     known::Place,
     ladder::{Admission, Cause},
     model::{Model, Size},
@@ -39,6 +40,8 @@ pub struct Program {
     model: Option<Model>,
     /// Features without which no model is asked.
     required: FeatureSet,
+    /// Whether it answers for one that can.
+    stands_in: bool,
     versions: Vec<Version>,
     place: u16,
     row: Vec<f64>,
@@ -101,6 +104,7 @@ impl Program {
             policy,
             model,
             required,
+            stands_in: false,
             versions: vec![version],
             place,
             rows: Vec::new(),
@@ -111,7 +115,18 @@ impl Program {
 
     /// Whether it can answer: with a model, or with what it declares.
     pub fn answers(&self) -> bool {
-        self.model.is_some() || self.policy.declared.is_some()
+        self.model.is_some() || self.policy.declared.is_some() || self.stands_in
+    }
+
+    /// A program that answers in this one's place by its default, without model and history.
+    pub(crate) fn stand_in(&self, key: &HashKey) -> Result<Program, String> {
+        /// The end of the year 9999: no window begins after it.
+        const NOTHING_IS_KNOWN: EventTime = EventTime(253_402_300_799_999_999);
+        let gate = Gate::new(self.place, &self.name, &self.plan, key, self.policy.card_number_in_key);
+        let (plan, policy) = (self.plan.clone(), self.policy.clone());
+        let mut program = Program::new(self.place, gate, &self.name, plan, policy, None, NOTHING_IS_KNOWN)?;
+        program.stands_in = self.answers();
+        Ok(program)
     }
 
     /// Whether a student of a size is there, resting or not.

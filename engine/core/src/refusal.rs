@@ -37,6 +37,8 @@ pub enum Refusal {
     NoModel,
     /// The journal takes nothing more for now, and only a fold was asked.
     JournalFull,
+    /// State is still being recovered, and no answer was asked that needs none.
+    Recovering,
     /// The scorer is shutting down.
     Draining,
 }
@@ -80,7 +82,7 @@ impl Refusal {
             Refusal::NotAllowed => 7,
             Refusal::TooLarge { .. } | Refusal::Overloaded { .. } | Refusal::TooLate { .. } => 8,
             Refusal::TooFarAhead(_) => 11,
-            Refusal::NoModel | Refusal::JournalFull | Refusal::Draining => 14,
+            Refusal::NoModel | Refusal::JournalFull | Refusal::Recovering | Refusal::Draining => 14,
         }
     }
 
@@ -97,6 +99,7 @@ impl Refusal {
             Refusal::TooLate { .. } => "the deadline had passed when it came".into(),
             Refusal::NoModel => "the program has no model and declares no default; only MODE_FOLD is taken".into(),
             Refusal::JournalFull => "the journal cannot be written to; retry later".into(),
+            Refusal::Recovering => "state is still being recovered; retry later".into(),
             Refusal::Draining => "the scorer is shutting down; ask another".into(),
         }
     }
@@ -127,6 +130,7 @@ impl Refusal {
             Refusal::TooLarge { .. } => error_info("MESSAGE_TOO_LARGE"),
             Refusal::NoModel => error_info("NO_MODEL"),
             Refusal::JournalFull => error_info("JOURNAL_FULL"),
+            Refusal::Recovering => error_info("RECOVERING"),
             Refusal::Draining => error_info("DRAINING"),
         };
         wire::Status {

@@ -47,7 +47,7 @@ pub struct Engine {
     steps: Vec<Step>,
     /// Answers of the drain under way to transactions that were read and not taken.
     read: Vec<Option<Assessment>>,
-    /// Why no model is asked, whatever a transaction is admitted to.
+    /// Why no model is asked, whatever a transaction is admitted to. While state is being recovered, nothing is taken.
     held: Option<Cause>,
     counts: Counts,
 }
@@ -85,6 +85,13 @@ pub struct Answers {
 }
 
 impl Answers {
+    fn add(&mut self, others: &Answers) {
+        self.full += others.full;
+        let counts = self.reduced.iter_mut().chain(&mut self.default);
+        let others = others.reduced.iter().chain(&others.default);
+        counts.zip(others).for_each(|(count, other)| *count += other);
+    }
+
     fn count(&mut self, tier: &Tier) {
         let of = |cause: Cause| cause as usize - 1;
         *match *tier {
@@ -218,10 +225,11 @@ impl Engine {
     pub fn drain(&mut self, clock: Clock, asked: &mut Vec<Asked>, answers: &mut Vec<Answer>) {
         let mut steps = std::mem::take(&mut self.steps);
         // State and journal never part: what the journal does not take is read and not folded.
-        let takes = self
-            .journal
-            .as_mut()
-            .is_none_or(|journal| journal.takes(clock, &self.programs));
+        let takes = !self.recovers()
+            && self
+                .journal
+                .as_mut()
+                .is_none_or(|journal| journal.takes(clock, &self.programs));
         self.draft.begin(clock, self.sequence + 1);
         if let Some(cause) = self.held {
             for asked in &mut *asked {
@@ -350,6 +358,34 @@ impl Engine {
         self.held = cause;
     }
 
+    /// An engine that answers in this one's place while its state is recovered: by the declared defaults, taking nothing.
+    pub fn stand_in(&self) -> Result<Engine, ProgramError> {
+        let limits = Limits {
+            known_ids: 0,
+            ..self.limits.clone()
+        };
+        let mut engine = Engine::new(
+            self.key.clone(),
+            self.epochs.last().map_or(0, |&(_, epoch)| epoch),
+            limits,
+        );
+        for program in &self.programs {
+            engine.programs.push(program.stand_in(&self.key).map_err(ProgramError)?);
+        }
+        engine.held = Some(Cause::Recovering);
+        Ok(engine)
+    }
+
+    /// Takes over from the engine that stood in for it: what that counted goes on.
+    pub fn take_over(&mut self, stand_in: &Engine) {
+        self.counts.answers.add(&stand_in.counts.answers);
+        self.counts.unfolded += stand_in.counts.unfolded;
+        self.counts.refused += stand_in.counts.refused;
+        for (program, stood_in) in self.programs.iter_mut().zip(&stand_in.programs) {
+            program.blind.take_over(&stood_in.blind);
+        }
+    }
+
     /// The position of the newest input that was taken; 0 before the first.
     pub fn sequence(&self) -> u64 {
         self.sequence
@@ -392,9 +428,20 @@ impl Engine {
         match asked {
             Asked::Transaction(admitted) => self.transaction(clock, admitted, takes),
             Asked::Refused(refusal) => Err(refusal.clone()),
-            Asked::Label(_) | Asked::Outcome(_) if !takes => Err(Refusal::JournalFull),
+            Asked::Label(_) | Asked::Outcome(_) if !takes => Err(self.takes_nothing()),
             Asked::Label(admitted) => self.label(clock, admitted),
             Asked::Outcome(admitted) => self.outcome(clock, admitted),
+        }
+    }
+
+    fn recovers(&self) -> bool {
+        self.held == Some(Cause::Recovering)
+    }
+
+    fn takes_nothing(&self) -> Refusal {
+        match self.recovers() {
+            true => Refusal::Recovering,
+            false => Refusal::JournalFull,
         }
     }
 
@@ -440,7 +487,7 @@ impl Engine {
     /// Scores a transaction and leaves no trace of it.
     fn read(&mut self, admitted: &Admitted) -> Result<Step, Refusal> {
         if admitted.mode == Mode::Fold {
-            return Err(Refusal::JournalFull);
+            return Err(self.takes_nothing());
         }
         let (place, program) = (self.read.len(), admitted.program);
         self.read.push(None);

@@ -241,6 +241,10 @@ impl Server {
         Ok(hex(&digest))
     }
 
+    fn stand_in(&self) -> PyResult<u16> {
+        self.made(|server| server.stand_in().map_err(runtime_error))
+    }
+
     fn start(&self) -> PyResult<u16> {
         let mut state = self.state();
         match std::mem::replace(&mut *state, State::Spent) {

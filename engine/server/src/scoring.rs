@@ -10,7 +10,10 @@ mod routes;
 mod stream;
 mod unary;
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+};
 
 use fraudgate_core::road::Engine;
 
@@ -26,6 +29,8 @@ pub struct Shared {
     pub engine: RefCell<Engine>,
     /// What has arrived for it.
     pub queue: Queue,
+    /// Raised when state is there, and models answer.
+    pub ready: Rc<Signal>,
     /// Raised when the server leaves.
     pub leaving: Rc<Signal>,
     /// The largest message, in bytes.
@@ -33,5 +38,5 @@ pub struct Shared {
     /// The most items of a batch.
     pub batch: usize,
     /// Where inputs are journaled.
-    pub journal: Option<Journaled>,
+    pub journal: OnceCell<Journaled>,
 }

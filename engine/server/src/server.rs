@@ -43,6 +43,8 @@ pub struct Server {
     key: HashKey,
     engine: Engine,
     journal: Option<Journaled>,
+    /// What answers while state is recovered.
+    standing_in: Option<Running>,
 }
 
 /// A model as its files hold it.
@@ -93,8 +95,31 @@ impl Server {
             engine: Engine::new(key.clone(), epoch(), limits),
             key,
             journal: None,
+            standing_in: None,
             config,
         })
+    }
+
+    /// Listens from now on, and answers by the declared defaults until it is started: after programs were added, before
+    /// state is recovered or warmed. Nothing is taken meanwhile. Gives the port.
+    pub fn stand_in(&mut self) -> Result<u16, ServerError> {
+        if self.standing_in.is_some() {
+            return Err(ServerError("it stands in already".to_owned()));
+        }
+        let server = Server {
+            config: self.config.clone(),
+            identities: self.config.identities().map_err(|e| error("config")(&e))?,
+            tls: self.tls.clone(),
+            key: self.key.clone(),
+            engine: self.engine.stand_in().map_err(|e| error("stand in")(&e))?,
+            journal: None,
+            standing_in: None,
+        };
+        let listener = listen(&self.config.listen)?;
+        let running = thread::start(server, listener, false)?;
+        let port = running.port;
+        self.standing_in = Some(running);
+        Ok(port)
     }
 
     /// Serves a program. `model` is its manifest and the ONNX bytes of its students; its state is complete for events
@@ -152,10 +177,14 @@ impl Server {
     }
 
     /// Listens, and serves from a thread of its own from now on.
-    pub fn start(self) -> Result<Running, ServerError> {
+    pub fn start(mut self) -> Result<Running, ServerError> {
         self.may_take()?;
+        if let Some(running) = self.standing_in.take() {
+            running.take_over(self.engine, self.journal)?;
+            return Ok(running);
+        }
         let listener = listen(&self.config.listen)?;
-        thread::start(self, listener)
+        thread::start(self, listener, true)
     }
 }
 

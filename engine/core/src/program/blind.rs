@@ -93,6 +93,12 @@ impl Blind {
         self.exposure().fold(0, |all, (_, minor)| all.saturating_add(minor))
     }
 
+    /// Goes on counting where another stopped that answered for it and took nothing.
+    pub(crate) fn take_over(&mut self, stood_in: &Blind) {
+        self.untaken.clone_from(&stood_in.untaken);
+        self.approved_minor = self.approved_minor.saturating_add(stood_in.approved_minor);
+    }
+
     /// All that was approved blind since the start, in minor units.
     pub fn approved_minor(&self) -> u64 {
         self.approved_minor

@@ -1,4 +1,4 @@
-//! `grpc.health.v1`: serving until the server leaves. Its messages are two fields, so they stand here.
+//! `grpc.health.v1`: serving from when state is there until the server leaves. Its messages are two fields, so they stand here.
 
 use std::{
     pin::Pin,
@@ -10,6 +10,7 @@ use fraudgate_core::refusal::Refusal;
 use futures_core::Stream;
 use tonic::Status;
 
+use super::Shared;
 use crate::{
     grpc::to_grpc,
     transport::{Caller, Signal, Waiting},
@@ -39,19 +40,19 @@ pub enum ServingStatus {
     Unknown = 0,
     /// It answers.
     Serving = 1,
-    /// It is leaving.
+    /// It is leaving, or recovers its state still.
     NotServing = 2,
     /// There is no such service; to watchers only.
     ServiceUnknown = 3,
 }
 
 /// How a service is; nothing when there is none of that name.
-pub fn check(service: &str, leaving: &Signal) -> Option<Health> {
+pub fn check(service: &str, ready: &Signal, leaving: &Signal) -> Option<Health> {
     let known = matches!(
         service,
         "" | "fraudgate.v1.Scoring" | "fraudgate.v1.Feedback" | "grpc.health.v1.Health"
     );
-    let status = if leaving.is_raised() {
+    let status = if leaving.is_raised() || !ready.is_raised() {
         ServingStatus::NotServing
     } else {
         ServingStatus::Serving
@@ -62,7 +63,9 @@ pub fn check(service: &str, leaving: &Signal) -> Option<Health> {
 /// Tells how a service is, and then when that changes. Ends with the connection's term.
 pub struct Watch {
     service: String,
+    server_ready: Rc<Signal>,
     server_leaving: Rc<Signal>,
+    ready: Waiting,
     leaving: Waiting,
     told: Option<Health>,
     ended: bool,
@@ -72,10 +75,12 @@ pub struct Watch {
 
 impl Watch {
     /// Watches `service`.
-    pub fn new(service: String, server_leaving: Rc<Signal>, caller: Rc<Caller>) -> Watch {
+    pub fn new(service: String, shared: &Shared, caller: Rc<Caller>) -> Watch {
         Watch {
             service,
-            server_leaving,
+            server_ready: shared.ready.clone(),
+            server_leaving: shared.leaving.clone(),
+            ready: shared.ready.wait(),
             leaving: caller.leaving.wait(),
             told: None,
             ended: false,
@@ -94,11 +99,13 @@ impl Stream for Watch {
         let unknown = Health {
             status: ServingStatus::ServiceUnknown as i32,
         };
-        let now = check(&self.service, &self.server_leaving).unwrap_or(unknown);
+        let now = check(&self.service, &self.server_ready, &self.server_leaving).unwrap_or(unknown);
         if self.told.as_ref() != Some(&now) {
             self.told = Some(now);
             return Poll::Ready(Some(Ok(now)));
         }
+        // That only wakes it again: what it is then was read above.
+        let _ = self.ready.poll(cx);
         std::task::ready!(self.leaving.poll(cx));
         self.ended = true;
         Poll::Ready(Some(Err(to_grpc(&Refusal::Draining))))

@@ -69,7 +69,7 @@ pub struct Queue<T = Machine> {
     /// How long inputs take in a drain.
     estimates: RefCell<Estimates>,
     /// Whether answers wait until what they answer is synced.
-    synced: bool,
+    synced: Cell<bool>,
     held: RefCell<VecDeque<Held>>,
     /// What was counted.
     pub door: Door,
@@ -120,7 +120,7 @@ impl<T: Time> Queue<T> {
         Queue {
             time,
             capacity,
-            synced,
+            synced: Cell::new(synced),
             held: RefCell::default(),
             waiting: RefCell::default(),
             drainer: Cell::default(),
@@ -153,6 +153,11 @@ impl<T: Time> Queue<T> {
             drainer.wake();
         }
         Ok(())
+    }
+
+    /// From now on answers wait, or not, until what they answer is synced.
+    pub fn promise(&self, synced: bool) {
+        self.synced.set(synced);
     }
 
     /// How many inputs wait.
@@ -188,7 +193,7 @@ impl<T: Time> Queue<T> {
             let costs = self.choose(engine, now, &mut rest, room);
             engine.drain(now, &mut room.asked, &mut room.answers);
             let answers = room.calls.drain(..).zip(room.answers.drain(..));
-            if self.synced {
+            if self.synced.get() {
                 self.held.borrow_mut().push_back(Held {
                     through: engine.sequence(),
                     answers: answers.collect(),
@@ -285,7 +290,7 @@ impl<T: Time> Queue<T> {
 
 /// Sees for ever to what the journal could not write before and to answers that wait for it.
 pub async fn tend(shared: Rc<Shared>) {
-    let Some(journal) = &shared.journal else { return };
+    let Some(journal) = shared.journal.get() else { return };
     loop {
         journal.news.notified().await;
         let mut engine = shared.engine.borrow_mut();

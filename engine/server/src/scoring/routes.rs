@@ -144,11 +144,11 @@ async fn answer(
         Route::ScoreStream => Reply::stream(Answers::new(shared, caller, Messages::new(body, cap), by)),
         Route::Report => Reply::message(&batch::report(shared, only(body).await?, by).await?),
         Route::Label => Reply::message(&batch::label(shared, only(body).await?, by).await?),
-        Route::Check => match health::check(&service(only(body).await?)?, &shared.leaving) {
+        Route::Check => match health::check(&service(only(body).await?)?, &shared.ready, &shared.leaving) {
             Some(health) => Reply::message(&health),
             None => Reply::status(&Status::not_found("there is no such service")),
         },
-        Route::Watch => Reply::stream(Watch::new(service(only(body).await?)?, shared.leaving.clone(), caller)),
+        Route::Watch => Reply::stream(Watch::new(service(only(body).await?)?, &shared, caller)),
     })
 }
 

@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fraudgate_core::road::Engine;
 use tokio::sync::mpsc;
 
-use super::ServerError;
+use super::{Journaled, ServerError};
 
 /// Counters by name.
 pub type Stats = Vec<(Cow<'static, str>, u64)>;
@@ -22,6 +23,8 @@ pub enum Control {
     Stats(replies::SyncSender<Stats>),
     /// To say what the digest of its state is.
     Digest(replies::SyncSender<[u8; 32]>),
+    /// To serve with this engine from now on, whose state is there, and with its journal.
+    TakeOver(Box<(Engine, Option<Journaled>)>),
     /// To stop, and to give what is under way this long.
     Drain(Duration),
 }
@@ -109,6 +112,16 @@ impl Running {
     /// The digest of its state. Nothing is answered while it is computed.
     pub fn digest(&self) -> Result<[u8; 32], ServerError> {
         self.ask(Control::Digest)
+    }
+
+    /// Has it serve with an engine whose state is there, in the place of the one that stood in.
+    pub(super) fn take_over(&self, engine: Engine, journal: Option<Journaled>) -> Result<(), ServerError> {
+        let told = self.controls.try_send(Control::TakeOver(Box::new((engine, journal))));
+        if told.is_err() {
+            self.wait(Some(Duration::ZERO))?;
+            return Err(ServerError("the server does not run".to_owned()));
+        }
+        Ok(())
     }
 
     fn ask<T>(&self, what: impl FnOnce(replies::SyncSender<T>) -> Control) -> Result<T, ServerError> {

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    cell::RefCell,
+    cell::{OnceCell, RefCell},
     future::poll_fn,
     net::TcpListener,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -36,8 +36,8 @@ const CONTROLS: usize = 16;
 /// How often a server that leaves looks whether its connections are gone.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Starts it.
-pub fn start(server: Server, listener: TcpListener) -> Result<Running, ServerError> {
+/// Starts it. It is `ready`, or answers by defaults until an engine takes over.
+pub fn start(server: Server, listener: TcpListener, ready: bool) -> Result<Running, ServerError> {
     let failed = |e: std::io::Error| ServerError(format!("start: {e}"));
     let port = listener.local_addr().map_err(failed)?.port();
     let (sender, controls) = mpsc::channel(CONTROLS);
@@ -53,7 +53,7 @@ pub fn start(server: Server, listener: TcpListener) -> Result<Running, ServerErr
             {
                 Ok(runtime) => {
                     let _ = tell_started.send(Ok(()));
-                    runtime.block_on(serve(server, listener, controls))
+                    runtime.block_on(serve(server, listener, controls, ready))
                 }
                 Err(error) => {
                     let _ = tell_started.send(Err(error));
@@ -81,7 +81,12 @@ fn panicked(message: &str) -> String {
 }
 
 /// Serves until it is told to drain, until its owner is gone, or until something fails.
-async fn serve(server: Server, listener: TcpListener, mut controls: mpsc::Receiver<Control>) -> Result<(), String> {
+async fn serve(
+    server: Server,
+    listener: TcpListener,
+    mut controls: mpsc::Receiver<Control>,
+    ready: bool,
+) -> Result<(), String> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| format!("listen: {error}"))?;
     let leaving = Rc::new(Signal::default());
     let transport = Rc::new(Transport {
@@ -92,25 +97,24 @@ async fn serve(server: Server, listener: TcpListener, mut controls: mpsc::Receiv
         leaving: leaving.clone(),
         failure: Rc::new(Failure::default()),
     });
-    let synced = server
-        .journal
-        .as_ref()
-        .is_some_and(|journal| journal.promise == Promise::Synced);
     let shared = Rc::new(Shared {
         engine: RefCell::new(server.engine),
-        queue: Queue::new(server.config.queue, synced, Machine::default()),
+        queue: Queue::new(server.config.queue, false, Machine::default()),
+        ready: Rc::default(),
         leaving,
         message_bytes: server.config.message_bytes,
         batch: server.config.batch,
-        journal: server.journal,
+        journal: OnceCell::new(),
     });
     let local = Local(transport.failure.clone());
     local.spawn(drain(shared.clone()));
-    local.spawn(tend(shared.clone()));
+    if ready {
+        is_ready(&shared, server.journal, &local);
+    }
     local.spawn(transport.clone().serve(listener, Rc::new(Scoring(shared.clone()))));
 
     let time = {
-        let mut control = pin!(obey(&mut controls, &shared, &transport.traffic));
+        let mut control = pin!(obey(&mut controls, &shared, &transport.traffic, &local));
         let mut failure = transport.failure.happened.wait();
         poll_fn(|cx| match failure.poll(cx) {
             Poll::Ready(()) => Poll::Ready(None),
@@ -136,16 +140,38 @@ async fn serve(server: Server, listener: TcpListener, mut controls: mpsc::Receiv
 }
 
 /// Does what it is told until that is to drain; gives the time for it. When no owner is left, there is none.
-async fn obey(controls: &mut mpsc::Receiver<Control>, shared: &Shared, traffic: &Traffic) -> Duration {
+async fn obey(
+    controls: &mut mpsc::Receiver<Control>,
+    shared: &Rc<Shared>,
+    traffic: &Traffic,
+    local: &Local,
+) -> Duration {
     loop {
         match controls.recv().await {
             // Who asked may have stopped waiting.
             Some(Control::Stats(reply)) => drop(reply.try_send(stats(shared, traffic))),
             Some(Control::Digest(reply)) => drop(reply.try_send(shared.engine.borrow().digest())),
+            Some(Control::TakeOver(over)) => {
+                let (mut engine, journal) = *over;
+                engine.take_over(&shared.engine.borrow());
+                shared.engine.replace(engine);
+                is_ready(shared, journal, local);
+            }
             Some(Control::Drain(time)) => return time,
             None => return Duration::ZERO,
         }
     }
+}
+
+/// The engine's state is there, and so is its journal.
+fn is_ready(shared: &Rc<Shared>, journal: Option<Journaled>, local: &Local) {
+    if let Some(journal) = journal {
+        shared.queue.promise(journal.promise == Promise::Synced);
+        // It is given once: with the engine, or when one takes over.
+        let _ = shared.journal.set(journal);
+        local.spawn(tend(shared.clone()));
+    }
+    shared.ready.raise();
 }
 
 fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
@@ -176,7 +202,7 @@ fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
         ("unfolded", core.unfolded),
         ("model_failures", core.model_failures),
     ];
-    stats.extend(shared.journal.iter().flat_map(Journaled::stats));
+    stats.extend(shared.journal.get().into_iter().flat_map(Journaled::stats));
     let named = stats.into_iter().map(|(name, value)| (Cow::Borrowed(name), value));
     named.chain(rungs(&shared.engine.borrow())).collect()
 }
