@@ -31,7 +31,12 @@ $(ENGINE): .venv/.requirements $(RUST) pyproject.toml client/pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-.PHONY: setup demo test test-rust test-python bench prove fmt lint protos lock clean
+# Broken on purpose only where a run asks for it: one build for all.
+SIMULATE := cargo run --release --locked --quiet --features broken -p fraudgate-simulate --
+SEEDS ?= 2000
+FIRST ?= 1
+
+.PHONY: simulate setup demo test test-rust test-python bench prove fmt lint protos lock clean
 setup: $(ENGINE)  ## The environment in .venv, with the engine built.
 
 demo: $(ENGINE)  ## Certificates, a model, a server, and a week of transactions scored over mutual TLS.
@@ -41,6 +46,11 @@ test: test-rust test-python  ## Everything that must hold.
 
 test-rust: $(ENGINE)
 	cargo test --release --locked --quiet -p fraudgate-core -p fraudgate-server
+	cargo test --release --locked --quiet --features broken -p fraudgate-simulate
+	$(SIMULATE) --seeds 2000
+
+simulate:  ## The core and its journal under simulated faults: SEEDS=n FIRST=m; VERBOSE=1 tells all, BREAK=name breaks it.
+	$(SIMULATE) --seeds $(SEEDS) --first $(FIRST) $(if $(VERBOSE),--verbose) $(if $(BREAK),--break $(BREAK))
 
 test-python: $(ENGINE)
 	$(BIN)/python -m pytest -q tests
@@ -50,6 +60,7 @@ bench: $(ENGINE)  ## Speed beside the best that could be assembled instead: a ta
 
 prove: $(ENGINE)  ## The tests again, with the full counts of what is random.
 	FRAUDGATE_PROVE=1 $(BIN)/python -m pytest -q tests
+	$(SIMULATE) --seeds 100000
 	PROPTEST_CASES=20000 cargo test --release --locked --quiet -p fraudgate-core -p fraudgate-server
 
 fmt: $(ENGINE)  ## Formats everything.

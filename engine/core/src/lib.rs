@@ -8,6 +8,7 @@
 
 pub mod admit;
 pub mod assessment;
+pub mod broken;
 pub mod card_number;
 pub mod currency;
 pub mod features;

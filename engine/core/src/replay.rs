@@ -24,6 +24,8 @@ pub struct Replay<'e> {
     stated: Vec<Option<Place>>,
     /// Whether a program's state was begun, by its place in the engine.
     begun: Vec<bool>,
+    /// Whether the journal is there from its beginning: then what is folded must be what was.
+    whole: bool,
     /// Inputs taken in.
     pub inputs: u64,
 }
@@ -90,6 +92,7 @@ impl<'e> Replay<'e> {
             begun: vec![false; engine.programs.len()],
             engine,
             stated: Vec::new(),
+            whole: false,
             inputs: 0,
         }
     }
@@ -100,6 +103,7 @@ impl<'e> Replay<'e> {
         self.stated.clear();
         if self.engine.epochs.is_empty() {
             self.engine.sequence = first.saturating_sub(1);
+            self.whole = first <= 1;
         }
         self.expect(first)?;
         if self.engine.epochs.last().is_none_or(|&(_, last)| last != epoch) {
@@ -137,7 +141,8 @@ impl<'e> Replay<'e> {
                 if let Some(Scored { assessment, .. }) = scored {
                     let mut assessment = assessment.clone();
                     assessment.made_with = place.made_with;
-                    if place.moved.is_none() && beyond != (assessment.lateness == Lateness::Beyond) {
+                    // What was removed may have been later than all that is left.
+                    if self.whole && place.moved.is_none() && beyond != (assessment.lateness == Lateness::Beyond) {
                         return Err(ReplayError::Diverged { sequence });
                     }
                     if let (Tier::Default(..), Verdict::Approve, Some(AmountMinor(minor))) =

@@ -5,6 +5,7 @@
 use crate::{
     admit::{Admitted, AdmittedLabel, AdmittedOutcome, Gate, Mode},
     assessment::{Assessment, Tier},
+    broken::{self, Broken},
     journal::{Draft, Durability, Journal},
     key::HashKey,
     known::{Known, Place},
@@ -45,7 +46,8 @@ pub struct Engine {
     journal: Option<Box<dyn Journal>>,
     draft: Draft,
     steps: Vec<Step>,
-    /// Answers of the drain under way to transactions that were read and not taken.
+    /// Answers of the drain under way that are not to be found among the known ids: to transactions that were read and not
+    /// taken, and to retransmissions, whose ids others of the drain may push out.
     read: Vec<Option<Assessment>>,
     /// Why no model is asked, whatever a transaction is admitted to. While state is being recovered, nothing is taken.
     held: Option<Cause>,
@@ -128,10 +130,19 @@ pub enum Answer {
 
 /// What the first pass of a drain leaves for the last one.
 enum Step {
-    Taken { place: Place, program: u16, replayed: bool },
+    Taken { place: Place, program: u16, sequence: u64 },
+    Again { answer: First, program: u16, sequence: u64 },
     Read { place: usize, program: u16 },
     Told { sequence: u64 },
     Refused(Refusal),
+}
+
+/// Where the first answer to a retransmission is.
+enum First {
+    /// Given in an earlier drain: kept in this place until this one ends.
+    Kept(usize),
+    /// Given in this drain, whose ids are all known at its end.
+    Known(Place),
 }
 
 /// A program that cannot be added.
@@ -456,13 +467,25 @@ impl Engine {
             return match self.known.at(place) {
                 Some(taken) if taken.payload == admitted.payload => {
                     self.counts.replayed += 1;
-                    Ok(Step::Taken {
-                        place,
+                    let sequence = taken.sequence;
+                    let answer = if sequence < self.draft.first {
+                        self.read.push(taken.assessment.clone());
+                        First::Kept(self.read.len() - 1)
+                    } else {
+                        First::Known(place)
+                    };
+                    Ok(Step::Again {
+                        answer,
                         program,
-                        replayed: true,
+                        sequence,
                     })
                 }
-                _ => Err(Refusal::IdReused),
+                _ => {
+                    if broken::is(Broken::FoldRefused) {
+                        self.programs[usize::from(program)].fold(&admitted.transaction);
+                    }
+                    Err(Refusal::IdReused)
+                }
             };
         }
         self.check_ahead(clock, admitted.transaction.event_time, "event_time_us")?;
@@ -480,7 +503,7 @@ impl Engine {
         Ok(Step::Taken {
             place,
             program,
-            replayed: false,
+            sequence,
         })
     }
 
@@ -558,30 +581,34 @@ impl Engine {
             rescore_queued: false,
             received_at_us: clock.0,
         };
+        let decision = |program, assessment: Option<&Assessment>, receipt| {
+            let program: &Program = &self.programs[usize::from(program)];
+            Answer::Decision(Box::new(wire::Decision {
+                assessment: assessment.map(|assessment| assessment.to_wire(program.version(assessment.made_with))),
+                receipt: Some(receipt),
+            }))
+        };
+        let known = |place| self.known.at(place).and_then(|taken| taken.assessment.as_ref());
+        let read = |place: usize| self.read.get(place).and_then(Option::as_ref);
         match step {
             Step::Refused(refusal) => Answer::Refused(refusal),
             Step::Told { sequence } => Answer::Receipt(receipt(sequence, false)),
-            Step::Read { place, program } => {
-                let program = &self.programs[usize::from(program)];
-                let assessment = self.read.get(place).and_then(Option::as_ref);
-                Answer::Decision(Box::new(wire::Decision {
-                    assessment: assessment.map(|assessment| assessment.to_wire(program.version(assessment.made_with))),
-                    receipt: Some(receipt(0, false)),
-                }))
-            }
+            Step::Read { place, program } => decision(program, read(place), receipt(0, false)),
             Step::Taken {
                 place,
                 program,
-                replayed,
+                sequence,
+            } => decision(program, known(place), receipt(sequence, false)),
+            Step::Again {
+                answer,
+                program,
+                sequence,
             } => {
-                let taken = self.known.at(place);
-                let version = |made_with| self.programs[usize::from(program)].version(made_with);
-                Answer::Decision(Box::new(wire::Decision {
-                    assessment: taken
-                        .and_then(|taken| taken.assessment.as_ref())
-                        .map(|assessment| assessment.to_wire(version(assessment.made_with))),
-                    receipt: Some(receipt(taken.map_or(0, |taken| taken.sequence), replayed)),
-                }))
+                let first = match answer {
+                    First::Kept(place) => read(place),
+                    First::Known(place) => known(place),
+                };
+                decision(program, first, receipt(sequence, true))
             }
         }
     }

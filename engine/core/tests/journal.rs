@@ -258,6 +258,25 @@ fn any_flipped_bit_is_found_and_named_and_nothing_before_it_is_lost() {
 }
 
 #[test]
+fn damage_is_known_by_any_later_chunk_that_knew_the_place_synced() {
+    let (drains, mut engine) = life();
+    let written = Written::begin(&engine, 1, 1, None);
+    engine.journal_to(Box::new(written.clone()));
+    // Synced once in a while: what comes at once behind the damage knows nothing of it.
+    written.sync_once_in(5);
+    for asked in drains {
+        drain(&mut engine, asked);
+    }
+    let (whole, chunks) = (written.bytes(), written.chunks());
+    for place in 1..chunks.len() - 6 {
+        let mut flipped = whole.clone();
+        flipped[chunks[place].0 + 40] ^= 1;
+        let (read, _) = recovered(flipped);
+        assert!(matches!(read, Read::Damage(_)), "chunk {place}: {read:?}");
+    }
+}
+
+#[test]
 fn what_the_journal_does_not_take_is_read_and_leaves_no_trace() {
     let (mut full, mut free) = (engine(1), engine(1));
     for engine in [&mut full, &mut free] {

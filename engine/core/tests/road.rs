@@ -347,3 +347,24 @@ fn kinds_modes_and_relations_go_together_as_the_table_says() {
         }
     }
 }
+
+#[test]
+fn a_retransmission_gets_its_first_answer_though_its_own_drain_pushes_its_id_out() {
+    let mut engine = shop::engine_knowing(10, 1, shop::PLAN, shop::POLICY);
+    let asked = |engine: &Engine, ids: std::ops::Range<u32>| -> Vec<Asked> {
+        ids.map(|id| ask(engine, &purchase(&id.to_string(), i64::from(id), 1, 100)))
+            .collect()
+    };
+    let first = asked(&engine, 0..10);
+    let first = drain(&mut engine, first);
+    // The oldest id that is known, then as many new ones as are known at all.
+    let mut again = asked(&engine, 0..1);
+    again.extend(asked(&engine, 10..19));
+    let again = drain(&mut engine, again);
+    let (Answer::Decision(first), Answer::Decision(again)) = (&first[0], &again[0]) else {
+        panic!("{again:?}")
+    };
+    assert_eq!(again.assessment, first.assessment);
+    let receipt = again.receipt.unwrap();
+    assert!(receipt.replayed && receipt.sequence == 1, "{receipt:?}");
+}

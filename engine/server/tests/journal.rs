@@ -97,8 +97,8 @@ impl Disk for Faulty {
     fn read(&self, segment: u64, bytes: u64) -> io::Result<Vec<u8>> {
         self.folder.read(segment, bytes)
     }
-    fn sync(&self, segment: u64) -> io::Result<()> {
-        self.folder.sync(segment)
+    fn renew(&self, segment: u64, from: u64, to: u64) -> io::Result<()> {
+        self.folder.renew(segment, from, to)
     }
     fn remove(&self, segment: u64) -> io::Result<()> {
         self.folder.remove(segment)
@@ -317,6 +317,73 @@ fn a_key_that_was_written_in_part_is_followed_by_none() {
     let (engine, recovered) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
     assert_eq!(engine.digest(), digest);
     assert!(recovered.segments >= 2, "{recovered:?}");
+}
+
+/// What a process leaves that is killed now, with a change made to it.
+fn left_with(path: &Path, change: impl Fn(&Path)) -> Result<(Engine, Recovered), JournalError> {
+    let copy = TempDir::new().unwrap();
+    for entry in std::fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    change(copy.path());
+    look(copy.path())
+}
+
+/// The segment that was opened last.
+fn newest(path: &Path) -> u64 {
+    let folder = Folder::look(path);
+    let opened = |segment: &u64| folder.read(*segment, 8).unwrap() == *b"FGJOURNL";
+    folder.segments().unwrap().into_iter().rfind(opened).unwrap()
+}
+
+/// Overwrites a part of a file with zeros, as pages are that never reached the disk.
+fn lose(path: &Path, from: u64, bytes: usize) {
+    let file = File::options().write(true).open(path).unwrap();
+    file.write_all_at(&vec![0; bytes], from).unwrap();
+}
+
+#[test]
+fn a_header_or_a_key_that_reached_the_disk_in_part_is_a_write_that_was_under_way() {
+    let (folder, faults) = (TempDir::new().unwrap(), Arc::default());
+    let (mut engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+    send(&mut engine, 0..10);
+    let digest = engine.digest();
+    drop(engine);
+    // The next life has opened its segment and written nothing to it.
+    let (engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+    let newest = newest(folder.path());
+    let torn_header = |path: &Path| lose(&path.join(format!("{newest:016}.segment")), 40, 30);
+    assert_eq!(left_with(folder.path(), torn_header).unwrap().0.digest(), digest);
+    let torn_key = |path: &Path| {
+        let keys = path.join("keys");
+        let length = std::fs::metadata(&keys).unwrap().len();
+        lose(&keys, length - 60, 40);
+    };
+    // Whether the torn line is the key of the segment that is ready or of the one that is open, nothing of it was synced.
+    let torn = |path: &Path| {
+        torn_key(path);
+        torn_header(path);
+    };
+    assert_eq!(left_with(folder.path(), torn).unwrap().0.digest(), digest);
+    drop(engine);
+}
+
+#[test]
+fn damage_that_a_later_chunk_of_the_same_segment_knew_synced_is_named_though_the_next_segment_says_nothing() {
+    let (folder, faults) = (TempDir::new().unwrap(), Arc::default());
+    let (mut engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+    send(&mut engine, 0..10);
+    drop(engine);
+    let (engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+    let newest = newest(folder.path());
+    let harm = |path: &Path| {
+        lose(&path.join(format!("{:016}.segment", 1)), 400, 1);
+        lose(&path.join(format!("{newest:016}.segment")), 200, 1);
+    };
+    let error = left_with(folder.path(), harm).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("segment 1 at offset"), "{error}");
+    drop(engine);
 }
 
 #[test]

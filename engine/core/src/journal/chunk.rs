@@ -12,6 +12,7 @@
 //! The CRC tells damage without any key and costs 12 ns a record; the seal tells tampering. Sealing a drain at once rather
 //! than each record costs a fifth (25 ns a record instead of 130).
 
+use crate::broken::{self, Broken};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 /// Bytes of a header.
@@ -76,7 +77,7 @@ impl Header {
             return None;
         }
         let chunk = bytes.get(..HEADER + length)?;
-        (checksum(chunk) == self.crc).then_some(chunk)
+        (checksum(chunk) == self.crc || broken::is(Broken::SkipCrc)).then_some(chunk)
     }
 
     fn write(&self, bytes: &mut [u8]) {

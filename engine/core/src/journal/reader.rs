@@ -56,6 +56,8 @@ pub struct Damage {
     pub last: Option<u64>,
     /// What is wrong.
     pub what: &'static str,
+    /// Whether it was whole once: what stands here is another's, or something behind it says that it was synced.
+    pub synced: bool,
 }
 
 impl std::fmt::Display for Damage {
@@ -153,16 +155,18 @@ impl<'a> Reader<'a> {
             let follows = header.number > self.number && header.first >= self.next;
             follows.then(|| whole(&behind[from..])).flatten()
         });
-        let last = later
-            .next()
-            .and_then(|(header, _)| Some((header, header.first.checked_sub(1)?)));
-        if self.end.is_some() {
-            return Err(self.damage(last.map(|(_, last)| last), DAMAGED));
+        let next = later.next();
+        let last = next.and_then(|(header, _)| header.first.checked_sub(1));
+        // Any of them may say it, not the next one alone.
+        let knows = |(header, _): (chunk::Header, usize)| header.synced > self.at as u64;
+        let synced = next.into_iter().chain(later).any(knows);
+        if self.end.is_some() || synced {
+            return Err(Damage {
+                synced,
+                ..self.damage(last, DAMAGED)
+            });
         }
-        match last {
-            Some((header, last)) if header.synced > self.at as u64 => Err(self.damage(Some(last), DAMAGED)),
-            _ => Ok(self.tail(written)),
-        }
+        Ok(self.tail(written))
     }
 
     fn end(&self) -> End {
@@ -188,6 +192,7 @@ impl<'a> Reader<'a> {
             first: self.next,
             last,
             what,
+            synced: true,
         }
     }
 }

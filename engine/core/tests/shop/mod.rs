@@ -197,6 +197,8 @@ struct State {
     next: u64,
     /// Whether it takes more.
     takes: bool,
+    /// It says that all before is synced once in so many chunks.
+    sync_once_in: usize,
 }
 
 impl Written {
@@ -215,6 +217,7 @@ impl Written {
             open: Open::new(&header, &KEY).unwrap(),
             next: header.first,
             takes: true,
+            sync_once_in: 1,
         })));
         let mut draft = Draft::default();
         draft.begin(Clock(START_US), header.first);
@@ -242,6 +245,10 @@ impl Written {
         self.0.lock().unwrap().takes = takes;
     }
 
+    pub fn sync_once_in(&self, chunks: usize) {
+        self.0.lock().unwrap().sync_once_in = chunks;
+    }
+
     /// Says that all is synced, as a journal does that is closed.
     pub fn close(&self) {
         let mut draft = Draft::default();
@@ -258,8 +265,8 @@ impl Journal for Written {
     fn append(&mut self, draft: &mut Draft, _: &[Program]) {
         let mut state = self.0.lock().unwrap();
         assert_eq!(draft.first, state.next);
-        // As if each drain were synced at once.
-        let synced = if state.chunks.is_empty() {
+        // As if drains were synced at once.
+        let synced = if !state.chunks.len().is_multiple_of(state.sync_once_in) || state.chunks.is_empty() {
             0
         } else {
             state.bytes.len() as u64

@@ -21,9 +21,10 @@ pub trait Disk: Send + Sync {
     fn segments(&self) -> io::Result<Vec<u64>>;
     /// At most `bytes` of a segment, from its beginning.
     fn read(&self, segment: u64, bytes: u64) -> io::Result<Vec<u8>>;
-    /// Syncs a segment that another process wrote to.
-    fn sync(&self, segment: u64) -> io::Result<()>;
-    /// Removes a segment.
+    /// Writes a part of a segment once more as it reads, and syncs it. Another process wrote it; when its sync failed, a sync
+    /// alone would say nothing of what was lost.
+    fn renew(&self, segment: u64, from: u64, to: u64) -> io::Result<()>;
+    /// Removes a segment, and makes sure that its name does not come back.
     fn remove(&self, segment: u64) -> io::Result<()>;
     /// The key file; empty when there is none.
     fn keys(&self) -> io::Result<Vec<u8>>;
@@ -135,12 +136,17 @@ impl Disk for Folder {
         Ok(read)
     }
 
-    fn sync(&self, segment: u64) -> io::Result<()> {
-        File::open(self.segment(segment))?.sync_data()
+    fn renew(&self, segment: u64, from: u64, to: u64) -> io::Result<()> {
+        let file = OpenOptions::new().read(true).write(true).open(self.segment(segment))?;
+        let mut part = vec![0; usize::try_from(to.saturating_sub(from)).map_err(io::Error::other)?];
+        file.read_exact_at(&mut part, from)?;
+        file.write_all_at(&part, from)?;
+        file.sync_data()
     }
 
     fn remove(&self, segment: u64) -> io::Result<()> {
-        std::fs::remove_file(self.segment(segment))
+        std::fs::remove_file(self.segment(segment))?;
+        self.sync_names()
     }
 
     fn keys(&self) -> io::Result<Vec<u8>> {

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use fraudgate_core::{journal::segment::Header, transaction::Clock};
+use fraudgate_core::{
+    journal::segment::{HEADER, Header},
+    transaction::Clock,
+};
 
 use super::{JournalError, Settings, disk::Disk, disk::SegmentFile, failed, keyring::Keyring, segment::Segment};
 
@@ -78,6 +81,11 @@ impl Desk {
     pub fn hurry(&self) {
         self.state().urgent = true;
         self.changed.notify_one();
+    }
+
+    /// Whether a sync is asked for that was not begun.
+    pub fn is_hurried(&self) -> bool {
+        self.state().urgent
     }
 
     /// Syncs a last time.
@@ -233,12 +241,13 @@ impl Keeper {
         let segments = self.disk.segments().map_err(|e| failed("retention")(&e))?;
         let mut first = None;
         for (place, &segment) in segments.iter().enumerate() {
-            let Some(&after) = segments.get(place + 1).filter(|_| segment < needed) else {
+            if segment >= needed {
+                break;
+            }
+            // Its newest input came before the segment after was opened.
+            let Some(header) = self.header_from(&segments[place + 1..])? else {
                 break;
             };
-            let head = self.disk.read(after, 96).map_err(|e| failed("retention")(&e))?;
-            // Its newest input came before the segment after was opened.
-            let Ok(header) = Header::read(&head) else { break };
             let old_us = now.0.saturating_sub(header.opened_at_us);
             let aged = age.is_some_and(|age| old_us / 1_000_000 > i64::try_from(age).unwrap_or(i64::MAX));
             let held = (segments.len() - place) as u64 * self.settings.segment_bytes;
@@ -246,8 +255,19 @@ impl Keeper {
                 break;
             }
             self.disk.remove(segment).map_err(|e| failed("retention")(&e))?;
-            first = Some(after);
+            first = segments.get(place + 1).copied();
         }
         first.map_or(Ok(()), |first| self.keyring.forget(first))
+    }
+
+    /// The first header among segments: one that was never begun has none.
+    fn header_from(&self, segments: &[u64]) -> Result<Option<Header>, JournalError> {
+        for &segment in segments {
+            let head = self.disk.read(segment, HEADER as u64);
+            if let Ok(header) = Header::read(&head.map_err(|e| failed("retention")(&e))?) {
+                return Ok(Some(header));
+            }
+        }
+        Ok(None)
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{io, sync::Arc};
 
-use fraudgate_core::journal::keys::{KeyEncryptionKey, WrappedKey};
+use fraudgate_core::{
+    broken::{self, Broken},
+    journal::keys::{KeyEncryptionKey, WrappedKey},
+};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{JournalError, disk::Disk, failed};
@@ -58,6 +61,11 @@ impl Keyring {
         let (mut key, mut nonce) = ([0; 32], [0; 12]);
         let drawn = (self.random)(&mut key).and_then(|()| (self.random)(&mut nonce));
         drawn.map_err(|e| failed("keys")(&e))?;
+        if broken::is(Broken::ReuseNonce)
+            && let Some(last) = self.keys.last()
+        {
+            key = self.kek.unwrap(last).map_err(|e| JournalError(e.to_string()))?;
+        }
         let wrapped = self.kek.wrap(segment, epoch, &key, nonce);
         let wrapped = wrapped.ok_or_else(|| JournalError("a key could not be wrapped".to_owned()))?;
         if self.torn {
@@ -112,15 +120,17 @@ fn kek(secret: &[u8; 32]) -> Result<KeyEncryptionKey, JournalError> {
 fn read(disk: &dyn Disk) -> Result<(Vec<WrappedKey>, bool), JournalError> {
     let bytes = disk.keys().map_err(|e| failed("keys")(&e))?;
     let mut keys = Vec::new();
-    // Behind the last line end stands a line whose writing was cut short: its segment was never written to.
-    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-    for (line, text) in bytes[..whole].split(|&byte| byte == b'\n').enumerate() {
-        if !text.is_empty() {
-            let key = serde_json::from_slice(text).map_err(|e| failed(&format!("keys, line {}", line + 1))(&e))?;
-            keys.push(key);
+    let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').enumerate().peekable();
+    while let Some((line, text)) = lines.next() {
+        // The last line may not be written to its end, or have reached the disk in part: its segment was never written to.
+        // If it was, and the line is damaged, whoever needs the key says so.
+        let key = serde_json::from_slice(text);
+        if lines.peek().is_none() && (key.is_err() || !text.ends_with(b"\n")) {
+            return Ok((keys, true));
         }
+        keys.push(key.map_err(|e| failed(&format!("keys, line {}", line + 1))(&e))?);
     }
-    Ok((keys, whole < bytes.len()))
+    Ok((keys, false))
 }
 
 fn lines(keys: &[WrappedKey]) -> Result<Vec<u8>, JournalError> {

@@ -54,12 +54,7 @@ pub fn recover(
     let mut recovered = read(disk, keyring, &mut fold, progress)?;
     recovered.inputs = fold.0.inputs;
     recovered.fresh = fold.0.finish(recovered.epoch);
-    // A killed process may have left its last segments to the kernel; what comes now says that all before it was synced.
-    let headers = headers(disk)?;
-    for (number, _) in headers.iter().filter(|(_, header)| header.epoch + 1 >= recovered.epoch) {
-        disk.sync(*number)
-            .map_err(|e| failed(&format!("segment {number}"))(&e))?;
-    }
+    renew(disk, recovered.end)?;
     for blank in blanks(disk)? {
         disk.remove(blank)
             .map_err(|e| failed(&format!("segment {blank}"))(&e))?;
@@ -109,7 +104,7 @@ pub fn read(
             + 1,
         ..Recovered::default()
     };
-    let mut done = 0;
+    let (mut done, mut stated) = (0, false);
     let all = chain
         .iter()
         .enumerate()
@@ -124,11 +119,12 @@ pub fn read(
         visit.segment(header)?;
         let (tail, read) = match walk(&mut bytes, &key, end, visit)? {
             Ok(tail) => (tail, true),
-            // A machine that lost its power may have kept the segment after and not the end of this one: when nothing
-            // in the one after says that this one was synced, nobody was promised what is missing.
-            Err(Stopped { at, .. }) if place + 2 == chain.len() && !vouches(disk, &chain[place + 1])? => (at, false),
+            // A machine that lost its power may have kept segments after this one and not its end: when nothing in them or
+            // in it says that this was synced, nobody was promised what is missing.
+            Err(Stopped { at, damage }) if !damage.synced && !vouched(disk, &chain[place + 1..])? => (at, false),
             Err(Stopped { damage, .. }) => return Err(JournalError(damage.to_string())),
         };
+        stated |= tail.end.offset > segment::HEADER as u64;
         recovered.end = Some(tail.end);
         recovered.torn = tail.torn;
         recovered.segments += 1;
@@ -138,7 +134,14 @@ pub fn read(
             break;
         }
     }
-    Ok(recovered)
+    // What stood before was removed: a state that begins here without a word would pass for a whole one.
+    match chain.first() {
+        Some(header) if header.first > 1 && !stated => Err(JournalError(format!(
+            "segment {}: what it states of the programs is gone, and with it since when their state is complete",
+            header.segment
+        ))),
+        _ => Ok(recovered),
+    }
 }
 
 /// Where reading had to stop.
@@ -182,7 +185,7 @@ fn checked(body: &[u8]) -> Option<Records<'_>> {
 
 /// The headers of the segments that were ever written to.
 pub fn headers(disk: &dyn Disk) -> Result<BTreeMap<u64, Header>, JournalError> {
-    let mut headers = BTreeMap::new();
+    let (mut headers, mut damaged) = (BTreeMap::new(), Vec::new());
     for number in disk.segments().map_err(|e| failed("folder")(&e))? {
         let what = format!("segment {number}");
         let head = disk
@@ -200,7 +203,15 @@ pub fn headers(disk: &dyn Disk) -> Result<BTreeMap<u64, Header>, JournalError> {
                     segment::FORMAT
                 )));
             }
-            Ok(_) | Err(NoHeader::Damaged) => return Err(JournalError(format!("{what}: its header is damaged"))),
+            Err(NoHeader::Damaged) => damaged.push(number),
+            Ok(_) => return Err(JournalError(format!("{what}: its header is that of another"))),
+        }
+    }
+    for number in damaged {
+        let named = |header: &Header| header.previous.is_some_and(|previous| previous.segment == number);
+        // A header is written last: where it is not whole, and nothing says that it was synced, it was being written.
+        if headers.values().any(named) || synced_through(disk, number)? > segment::HEADER as u64 {
+            return Err(JournalError(format!("segment {number}: its header is damaged")));
         }
     }
     Ok(headers)
@@ -208,12 +219,34 @@ pub fn headers(disk: &dyn Disk) -> Result<BTreeMap<u64, Header>, JournalError> {
 
 /// Segments that were made ready and never written to.
 fn blanks(disk: &dyn Disk) -> Result<Vec<u64>, JournalError> {
-    let written = headers(disk)?;
-    let numbers = disk.segments().map_err(|e| failed("folder")(&e))?;
-    Ok(numbers
-        .into_iter()
-        .filter(|number| !written.contains_key(number))
-        .collect())
+    let mut blanks = Vec::new();
+    for number in disk.segments().map_err(|e| failed("folder")(&e))? {
+        let head = disk
+            .read(number, segment::HEADER as u64)
+            .map_err(|e| failed(&format!("segment {number}"))(&e))?;
+        if head.iter().all(|&byte| byte == 0) {
+            blanks.push(number);
+        }
+    }
+    Ok(blanks)
+}
+
+/// Makes sure that a journal that ends here survives the loss of power: what comes now says that all before it is synced, and
+/// a killed process may have left its last segments to the kernel, or lost a part of them in a sync that failed.
+fn renew(disk: &dyn Disk, end: Option<End>) -> Result<(), JournalError> {
+    let headers = headers(disk)?;
+    let mut end = end;
+    while let Some(End { segment, offset, .. }) = end {
+        let synced = synced_through(disk, segment)?;
+        let from = if synced > segment::HEADER as u64 { synced } else { 0 };
+        disk.renew(segment, from.min(offset), offset)
+            .map_err(|e| failed(&format!("segment {segment}"))(&e))?;
+        end = headers
+            .get(&segment)
+            .and_then(|header| header.previous)
+            .filter(|previous| synced == 0 && headers.contains_key(&previous.segment));
+    }
+    Ok(())
 }
 
 /// The segments that hang together, oldest first: each names the one before. One that none names was abandoned.
@@ -246,17 +279,26 @@ fn ends(chain: &[Header], place: usize) -> Option<End> {
     chain.get(place + 1).and_then(|after| after.previous)
 }
 
-/// Whether something in a segment says that what was before it was synced.
-fn vouches(disk: &dyn Disk, header: &Header) -> Result<bool, JournalError> {
-    let bytes = disk.read(header.segment, u64::MAX);
-    let bytes = bytes.map_err(|e| failed(&format!("segment {}", header.segment))(&e))?;
-    let mut at = segment::HEADER;
-    while let Some(head) = bytes.get(at..).and_then(chunk::Header::read) {
-        let Some(whole) = head.whole(&bytes[at..]) else { break };
-        if head.synced > 0 {
+/// Whether something in segments says that what was before them was synced.
+fn vouched(disk: &dyn Disk, after: &[Header]) -> Result<bool, JournalError> {
+    for header in after {
+        if synced_through(disk, header.segment)? > 0 {
             return Ok(true);
         }
-        at += whole.len();
     }
     Ok(false)
+}
+
+/// The offset through which a segment, and all before it, was surely synced, as its own chunks say: its header's end when only
+/// all before it was; 0 when nothing says so. Needs no key.
+fn synced_through(disk: &dyn Disk, number: u64) -> Result<u64, JournalError> {
+    let bytes = disk.read(number, u64::MAX);
+    let bytes = bytes.map_err(|e| failed(&format!("segment {number}"))(&e))?;
+    let (mut at, mut synced) = (segment::HEADER, 0);
+    while let Some(head) = bytes.get(at..).and_then(chunk::Header::read) {
+        let Some(whole) = head.whole(&bytes[at..]) else { break };
+        synced = synced.max(head.synced);
+        at += whole.len();
+    }
+    Ok(synced)
 }

@@ -11,10 +11,11 @@ use std::{
 };
 
 use fraudgate_core::{
+    broken::{self, Broken},
     journal::{
         Draft, Durability, Journal,
         chunk::{self, Seal, TAG},
-        segment::{End, Header, Open},
+        segment::{End, HEADER, Header, Open},
     },
     program::Program,
     transaction::Clock,
@@ -73,6 +74,9 @@ struct Current {
     segment: Arc<Segment>,
     open: Open,
     seal: Arc<Seal>,
+    /// Until it is written. It comes last, so that a segment stands only when all that waited for it stands in it: until
+    /// then it may still stand in a file that was given up.
+    header: Option<[u8; HEADER]>,
 }
 
 /// A chunk that is written and not synced.
@@ -123,6 +127,7 @@ impl Writer {
             status,
         };
         writer.roll(programs);
+        writer.stand();
         match writer.current {
             Some(_) => Ok(writer),
             None => Err(JournalError("the first segment cannot be written to".to_owned())),
@@ -136,6 +141,13 @@ impl Writer {
 
     /// Takes note of what was synced, and of what failed.
     fn settle(&mut self) {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.segment.has_failed())
+        {
+            self.abandon();
+        }
         while let Some(front) = self.unsynced.front() {
             if front.segment.has_failed() {
                 self.abandon();
@@ -177,7 +189,7 @@ impl Writer {
                 .unsynced
                 .front()
                 .is_none_or(|front| Arc::ptr_eq(&front.segment, &current.segment));
-            let synced = if settled { current.segment.synced() } else { 0 };
+            let synced = if settled { current.synced() } else { 0 };
             let before = plain.bytes.len();
             let Ok(at) = current.open.seal(&mut plain.bytes, plain.first, synced, plain.count) else {
                 // It has as many chunks as it can number.
@@ -187,6 +199,7 @@ impl Writer {
             };
             let wrote = current.segment.file.write_at(&plain.bytes, at);
             let end = current.open.end();
+            self.status.bytes.fetch_add(end.offset - at, Ordering::Relaxed);
             self.held += plain.bytes.len() - before;
             self.unsynced.push_back(Sealed {
                 bytes: plain.bytes,
@@ -200,14 +213,26 @@ impl Writer {
                 self.abandon();
                 break;
             }
-            current.segment.wrote(end.offset);
-            self.status
-                .written
-                .store(plain.first + u64::from(plain.count) - 1, Ordering::Relaxed);
-            self.status.bytes.fetch_add(end.offset - at, Ordering::Relaxed);
         }
+        self.stand();
         if self.promise == Promise::Synced && !self.unsynced.is_empty() {
             self.desk.hurry();
+        }
+    }
+
+    /// What was written stands: the segment has its header, and all before it is in it or in those before.
+    fn stand(&mut self) {
+        let Some(current) = &mut self.current else { return };
+        if let Some(header) = current.header.take()
+            && current.segment.file.write_at(&header, 0).is_err()
+        {
+            self.abandon();
+            return;
+        }
+        current.segment.wrote(current.open.end().offset);
+        if let Some(last) = self.unsynced.back() {
+            let through = last.first + u64::from(last.count) - 1;
+            self.status.written.store(through, Ordering::Relaxed);
         }
     }
 
@@ -222,7 +247,14 @@ impl Writer {
             .current
             .as_ref()
             .map_or(self.good, |current| Some(current.open.end()));
-        match open(&prepared, self.epoch, first, previous, programs, self.now) {
+        let header = Header {
+            epoch: self.epoch,
+            segment: prepared.number,
+            first,
+            opened_at_us: self.now.0,
+            previous,
+        };
+        match open(&prepared, &header, self.unsynced.is_empty(), programs) {
             Some(current) => {
                 self.desk.open(current.segment.clone());
                 self.status.segment.store(prepared.number, Ordering::Relaxed);
@@ -267,36 +299,28 @@ impl Writer {
     }
 }
 
-/// Writes a segment's header and what states the programs.
-fn open(
-    prepared: &Prepared,
-    epoch: u64,
-    first: u64,
-    previous: Option<End>,
-    programs: &[Program],
-    now: Clock,
-) -> Option<Current> {
-    let header = Header {
-        epoch,
-        segment: prepared.number,
-        first,
-        opened_at_us: now.0,
-        previous,
-    };
-    let mut open = Open::new(&header, &prepared.key).ok()?;
+/// Writes what states the programs. With `settled`, all before this segment is synced.
+fn open(prepared: &Prepared, header: &Header, settled: bool, programs: &[Program]) -> Option<Current> {
+    let mut open = Open::new(header, &prepared.key).ok()?;
     let mut draft = Draft::default();
-    draft.begin(now, first);
+    draft.begin(Clock(header.opened_at_us), header.first);
     programs.iter().for_each(|program| draft.program(&program.stated()));
-    open.seal(&mut draft.bytes, first, 0, 0).ok()?;
-    let bytes = [&header.write()[..], &draft.bytes].concat();
-    prepared.file.write_at(&bytes, 0).ok()?;
-    let segment = Segment::new(prepared.number, prepared.file.clone());
-    segment.wrote(bytes.len() as u64);
+    let synced = if settled { HEADER as u64 } else { 0 };
+    let at = open.seal(&mut draft.bytes, header.first, synced, 0).ok()?;
+    prepared.file.write_at(&draft.bytes, at).ok()?;
     Some(Current {
-        segment,
+        segment: Segment::new(prepared.number, prepared.file.clone()),
         seal: open.seal_of(),
         open,
+        header: Some(header.write()),
     })
+}
+
+impl Current {
+    /// The offset through which it is synced, when all before it is.
+    fn synced(&self) -> u64 {
+        self.segment.synced().max(HEADER as u64)
+    }
 }
 
 impl Journal for Writer {
@@ -320,6 +344,11 @@ impl Journal for Writer {
             first: draft.first,
             count: draft.count,
         });
+        if broken::is(Broken::AcknowledgeBeforeAppend) {
+            let through = draft.first + u64::from(draft.count) - 1;
+            self.status.written.store(through, Ordering::Relaxed);
+            return;
+        }
         self.write(programs);
     }
 
@@ -346,7 +375,7 @@ impl Drop for Writer {
             let next = self.status.written.load(Ordering::Relaxed) + 1;
             let mut draft = Draft::default();
             draft.begin(Clock(0), next);
-            if let Ok(at) = current.open.seal(&mut draft.bytes, next, current.segment.synced(), 0) {
+            if let Ok(at) = current.open.seal(&mut draft.bytes, next, current.synced(), 0) {
                 // Without it the journal is as after a crash: nothing is lost.
                 let _ = current.segment.file.write_at(&draft.bytes, at);
                 let _ = current.segment.file.sync();
