@@ -8,6 +8,7 @@ mod extremes;
 mod prefetch;
 mod reading;
 mod ring;
+mod sweep;
 
 use entity::EntityHistory;
 pub(crate) use reading::Reading;

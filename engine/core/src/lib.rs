@@ -25,5 +25,6 @@ pub mod program;
 pub mod refusal;
 pub mod replay;
 pub mod road;
+pub mod snapshot;
 pub mod transaction;
 pub mod wire;

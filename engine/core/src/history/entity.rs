@@ -5,7 +5,7 @@
 
 use hashbrown::HashMap;
 
-use super::{extremes::Blocks, prefetch::prefetch, reading::Reading, ring::Ring};
+use super::{extremes::Blocks, prefetch::prefetch, reading::Reading, ring::Ring, sweep::Sweep};
 use crate::{
     keyed::ByKey,
     plan::{Column, EntityLayout, Measure},
@@ -31,22 +31,27 @@ pub(super) struct Evicted {
 #[derive(Clone, Debug)]
 pub(super) struct EntityHistory {
     /// Events with an event time through this one may be unknown.
-    since: EventTime,
-    numbers: HashMap<KeyHash, KeyNumber, ByKey>,
+    pub(super) since: EventTime,
+    pub(super) numbers: HashMap<KeyHash, KeyNumber, ByKey>,
     /// Keys found a short while ago, by the low bits of their hash: each is announced, then seen, then folded. A cache.
     recent: Box<[(KeyHash, KeyNumber); RECENT]>,
-    events: Vec<Ring>,
+    /// By key number.
+    pub(super) keys: Vec<KeyHash>,
+    /// By key number.
+    pub(super) events: Vec<Ring>,
     /// By key number; empty when no feature counts frauds. The first sum is of transaction ids, so that the difference of
     /// neighbours is a fraud's own; then one count a filter.
-    frauds: Vec<Ring>,
+    pub(super) frauds: Vec<Ring>,
     /// By key number and filter.
-    evicted: Vec<Option<Evicted>>,
+    pub(super) evicted: Vec<Option<Evicted>>,
     /// By key number and filter: a cache.
-    blocks: Vec<Blocks>,
+    pub(super) blocks: Vec<Blocks>,
     /// By key number and offset, the row found last: a cache.
     hints: Vec<u32>,
     /// The sums of the event that is being folded.
     added: Vec<i64>,
+    /// A snapshot's, while one is written.
+    pub(super) sweep: Option<Box<Sweep>>,
 }
 
 impl EntityHistory {
@@ -55,12 +60,14 @@ impl EntityHistory {
             since,
             numbers: HashMap::default(),
             recent: Box::new([(KeyHash(0), NO_KEY); RECENT]),
+            keys: Vec::new(),
             events: Vec::new(),
             frauds: Vec::new(),
             evicted: Vec::new(),
             blocks: Vec::new(),
             hints: Vec::new(),
             added: Vec::with_capacity(layout.measures.len().max(1 + layout.frauds.len())),
+            sweep: None,
         }
     }
 
@@ -160,6 +167,7 @@ impl EntityHistory {
             Measure::Sum(kinds) => amount.filter(|_| kinds.contains(kind)).map_or(0, |amount| amount.0),
             Measure::Present(kinds) => i64::from(amount.is_some() && kinds.contains(kind)),
         }));
+        self.before_change(layout, number);
         self.trim(layout, number, evict_through);
         let ring = &mut self.events[number as usize];
         let inserted = ring.insert(t.0, &self.added);
@@ -185,6 +193,7 @@ impl EntityHistory {
             None if is_fraud => self.find_or_add(layout, key),
             None => return,
         };
+        self.before_change(layout, number);
         let frauds = &mut self.frauds[number as usize];
         // 64 bits tell the labelled transactions of one key apart.
         let id = label.transaction.0 as i64;
@@ -227,12 +236,14 @@ impl EntityHistory {
         }
     }
 
-    fn find_or_add(&mut self, layout: &EntityLayout, key: KeyHash) -> KeyNumber {
+    pub(super) fn find_or_add(&mut self, layout: &EntityLayout, key: KeyHash) -> KeyNumber {
         if let Some(number) = self.find(key) {
             return number;
         }
         let number = self.events.len() as KeyNumber;
         self.numbers.insert(key, number);
+        self.numbered(number);
+        self.keys.push(key);
         self.events.push(Ring::new(layout.measures.len()));
         if !layout.frauds.is_empty() {
             self.frauds.push(Ring::new(1 + layout.frauds.len()));

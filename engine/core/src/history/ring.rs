@@ -5,6 +5,7 @@
 //! Sums wrap: differences of what is live stay exact (at most 2^16 amounts of at most 10^14).
 
 use super::prefetch::prefetch;
+use crate::snapshot::{Unreadable, number};
 
 /// A time-ordered list with running sums.
 #[derive(Clone, Debug)]
@@ -205,6 +206,49 @@ impl Ring {
                 write(&self.own(row, column).to_le_bytes());
             }
         }
+    }
+
+    /// Writes the live rows for a snapshot: how many, then each as in [`Ring::write_canonical`].
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let stride = self.stride as usize;
+        out.extend_from_slice(&(self.last - self.base).to_le_bytes());
+        if self.is_empty() {
+            return;
+        }
+        let rows = &self.cells[self.base() * stride..(self.last() + 1) * stride];
+        let pairs = rows.chunks_exact(stride).zip(rows[stride..].chunks_exact(stride));
+        for (before, row) in pairs {
+            out.extend_from_slice(&row[0].to_le_bytes());
+            for (sum, before) in row[1..].iter().zip(&before[1..]) {
+                out.extend_from_slice(&sum.wrapping_sub(*before).to_le_bytes());
+            }
+        }
+    }
+
+    /// The rows that [`Ring::write`] wrote, taken off the beginning of `bytes`.
+    pub fn read(sums: usize, bytes: &mut &[u8]) -> Result<Ring, Unreadable> {
+        let mut ring = Ring::new(sums);
+        let rows = u32::from_le_bytes(number(bytes)?);
+        if rows == 0 {
+            return Ok(ring);
+        }
+        let stride = 1 + sums;
+        let cells = (rows as usize).checked_mul(stride).ok_or(Unreadable)?;
+        let (cells, rest) = bytes.as_chunks::<8>().0.split_at_checked(cells).ok_or(Unreadable)?;
+        *bytes = &bytes[bytes.len() - 8 * rest.len() - bytes.len() % 8..];
+        // As much room to grow as a list that grew row by row has, or less.
+        ring.cells.reserve_exact(stride + cells.len() + stride);
+        ring.cells.resize(stride, 0);
+        ring.cells[0] = i64::MIN;
+        for (place, cell) in cells.iter().enumerate() {
+            let own = i64::from_le_bytes(*cell);
+            ring.cells.push(match place % stride {
+                0 => own,
+                _ => own.wrapping_add(ring.cells[place]),
+            });
+        }
+        ring.last = rows;
+        Ok(ring)
     }
 
     /// Sees to it that one more row fits, by moving the live rows to the front when a quarter of the buffer is dead, else
