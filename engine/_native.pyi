@@ -153,8 +153,36 @@ def journal_verify(folder: str, journal_key: bytes) -> str:
 def journal_tail(folder: str, journal_key: bytes, inputs: int) -> str:
     """The last inputs of a journal, oldest first: JSON."""
 
-def journal_show(folder: str, journal_key: bytes, hash_key: bytes, program: str, id: str) -> str:
-    """What a transaction saw and was answered, and whether the journal gives it again: JSON; null when unknown."""
+_Found = tuple[bytes, bytes, bytes | None] | None
+
+def journal_show(
+    folder: str,
+    journal_key: bytes,
+    hash_key: bytes,
+    program: str,
+    id: str,
+    runtime: str,
+    find_model: Callable[[str], _Found],
+) -> str:
+    """What a transaction saw and was answered, and how that comes out of the journal again: JSON; null when unknown.
+
+    runtime: the ONNX Runtime library. find_model: gives manifest, ONNX bytes and those of the second student of the
+    model whose manifest has a SHA-256, in hex; None when there is none.
+    """
+
+def journal_replay(
+    folder: str,
+    journal_key: bytes,
+    known_ids: int,
+    runtime: str | None = None,
+    find_model: Callable[[str], _Found] | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> str:
+    """Replays all of a journal and compares each row, and with find_model each assessment: JSON.
+
+    known_ids: how many ids the scorer remembers; the digest of the state covers them. progress: called with the bytes
+    read and all bytes.
+    """
 
 def journal_rotate(folder: str, journal_key: bytes, new_key: bytes) -> int:
     """Wraps the keys of all segments under another key; returns how many. Only while no server has the journal open."""

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import click
 
 from service import logs
+from service.journal_command import journal
 
 PATH: Any = click.Path(path_type=Path)
 EXISTING: Any = click.Path(path_type=Path, exists=True)
@@ -234,53 +235,4 @@ def demo(folder: Path, data: Path) -> None:
     played.play(played.at_hand(data), folder, Console())
 
 
-@main.group()
-@click.option("--config", type=EXISTING, envvar="FRAUDGATE_CONFIG", default=Path("fraudgate.toml"))
-@click.pass_context
-def journal(context: click.Context, config: Path) -> None:
-    """Look into the journal, also while the scorer runs."""
-    import os
-
-    from service import config_file, journal
-
-    context.obj = journal.Look(config_file.read(config, os.environ))
-
-
-@journal.command("info")
-@click.pass_obj
-def journal_info(look: Any) -> None:
-    """The segments, as their headers say."""
-    click.echo(look.info())
-
-
-@journal.command("verify")
-@click.pass_obj
-def journal_verify(look: Any) -> None:
-    """Read all of it; prints its head, whose digest stands for all before it and can be anchored elsewhere."""
-    click.echo(look.verify())
-
-
-@journal.command("tail")
-@click.option("-n", "--inputs", type=click.IntRange(min=1), default=10)
-@click.pass_obj
-def journal_tail(look: Any, inputs: int) -> None:
-    """The last inputs, one JSON line each."""
-    for line in look.tail(inputs):
-        click.echo(line)
-
-
-@journal.command("show")
-@click.argument("program")
-@click.argument("id")
-@click.pass_obj
-def journal_show(look: Any, program: str, id: str) -> None:
-    """What the transaction ID of PROGRAM saw and was answered; its features are computed again from the journal."""
-    click.echo(look.show(program, id))
-
-
-@journal.command("rotate")
-@click.argument("key", type=EXISTING)
-@click.pass_obj
-def journal_rotate(look: Any, key: Path) -> None:
-    """Wrap the keys of all segments under the key in the file KEY; then put that file in the configuration's place."""
-    click.echo(f"{look.rotate(key)} keys are wrapped anew; name {key} in [journal] before the next start")
+main.add_command(journal)

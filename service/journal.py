@@ -1,10 +1,13 @@
-"""What `fraudgate journal` prints: the engine reads, this finds the keys and lays out what it says."""
+"""What `fraudgate journal` does: the engine reads and computes, this finds keys and models for it."""
 
 import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import engine
 from service.config import Config
+from service.models_at_hand import ModelsAtHand
 
 
 class Look:
@@ -16,34 +19,61 @@ class Look:
         self._folder = str(config.journal.folder)
         self._key = _secret(config.journal.key)
         self._hash_key = _secret(config.keys.hash_key)
+        self._known_ids = config.server.known_ids
+        self._models = [program.model for program in config.program.values() if program.model is not None]
 
-    def info(self) -> str:
+    def info(self) -> Any:
         """The segments, as their headers say."""
-        return _laid_out(engine.journal_info(self._folder))
+        return json.loads(engine.journal_info(self._folder))
 
-    def verify(self) -> str:
+    def verify(self) -> Any:
         """What there is. Raises ValueError, saying what is lost, where it is damaged."""
-        return _laid_out(engine.journal_verify(self._folder, self._key))
+        return json.loads(engine.journal_verify(self._folder, self._key))
 
-    def tail(self, inputs: int) -> list[str]:
+    def tail(self, inputs: int) -> Iterator[Any]:
         """The last inputs, oldest first."""
-        return [json.dumps(told) for told in json.loads(engine.journal_tail(self._folder, self._key, inputs))]
+        yield from json.loads(engine.journal_tail(self._folder, self._key, inputs))
 
-    def show(self, program: str, id: str) -> str:
-        """One transaction. Raises ValueError when it is not journaled."""
-        told = engine.journal_show(self._folder, self._key, self._hash_key, program, id)
-        if told == "null":
+    def show(self, program: str, id: str, models: Iterable[Path]) -> Any:
+        """One transaction, and how it comes out again with a model from the configuration or the folders `models`.
+
+        Raises ValueError when it is not journaled.
+        """
+        told = json.loads(
+            engine.journal_show(
+                self._folder,
+                self._key,
+                self._hash_key,
+                program,
+                id,
+                str(engine.onnxruntime_library()),
+                ModelsAtHand([*self._models, *models]),
+            )
+        )
+        if told is None:
             raise ValueError(f"no transaction of that id is journaled in program {program}")
-        return _laid_out(told)
+        return told
+
+    def replay(self, models: Iterable[Path] | None, progress: Callable[[int, int], object]) -> Any:
+        """All of it again, compared: the rows, and where `models` is not None the assessments."""
+        runtime = None if models is None else str(engine.onnxruntime_library())
+        find = None if models is None else ModelsAtHand([*self._models, *models])
+        return json.loads(engine.journal_replay(self._folder, self._key, self._known_ids, runtime, find, progress))
 
     def rotate(self, key: Path) -> int:
         """Wrap all keys under the one in a file; how many there were."""
         return engine.journal_rotate(self._folder, self._key, _secret(key))
 
 
+def differs(replayed: Any) -> bool:
+    """Whether something in what `Look.replay` gives came out otherwise."""
+    return any(replayed[kind]["differing"] for kind in ("features", "assessments"))
+
+
+def is_same(shown: Any) -> bool:
+    """Whether all that can be computed of what `Look.show` gives came out the same, and nothing could not be."""
+    return all(again["result"] == "same" for again in shown.get("again", {}).values())
+
+
 def _secret(path: Path) -> bytes:
     return bytes.fromhex(path.read_text().strip())
-
-
-def _laid_out(told: str) -> str:
-    return json.dumps(json.loads(told), indent=2)

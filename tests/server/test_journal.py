@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -159,15 +160,24 @@ def test_every_acknowledged_transaction_survives_kill_9_and_none_counts_twice(
         assert fresh.server.digest() == digest
 
 
+def no_model(_: str) -> None:
+    return None
+
+
 def test_what_was_decided_can_be_shown_again_with_what_it_saw(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     with running_scorer(tmp_path, journal=settings(journal), journal_key=KEY, ahead_us=None) as scorer:
         decisions = [scorer.score(purchase(number)) for number in range(120)]
-    told = json.loads(engine.journal_show(str(journal), KEY, HASH_KEY, "shop", "t-77"))
+
+    def show(id: str) -> Any:
+        runtime = str(engine.onnxruntime_library())
+        return json.loads(engine.journal_show(str(journal), KEY, HASH_KEY, "shop", id, runtime, no_model))
+
+    told = show("t-77")
     assert told["sequence"] == decisions[77].receipt.sequence
     assert told["assessment"]["risk_score"] == decisions[77].assessment.risk_score
-    assert told["recomputed"] == "the same features, bit for bit"
-    assert json.loads(engine.journal_show(str(journal), KEY, HASH_KEY, "shop", "absent")) is None
+    assert told["again"]["features"] == {"result": "same"}
+    assert show("absent") is None
     last = json.loads(engine.journal_tail(str(journal), KEY, 5))
     assert [one["sequence"] for one in last] == [116, 117, 118, 119, 120]
     verified = json.loads(engine.journal_verify(str(journal), KEY))

@@ -64,6 +64,26 @@ struct Waiting {
     exposed: Option<AmountMinor>,
 }
 
+impl Waiting {
+    /// A row of which nothing is journaled, and which the features that it needs admit to `available`.
+    fn new(whose: Whose, admitted: &Admitted, seen: Seen, available: Admission) -> Waiting {
+        let transaction = &admitted.transaction;
+        Waiting {
+            whose,
+            unsaid: None,
+            seen,
+            dropped: admitted.dropped,
+            admission: admitted.admission.or_lower(available),
+            segment: admitted.segment,
+            event_time: transaction.event_time,
+            // An event moves no money.
+            exposed: transaction
+                .amount
+                .or((transaction.kind == Kind::Event).then_some(AmountMinor(0))),
+        }
+    }
+}
+
 /// Whose answer it is.
 #[derive(Clone, Copy, Debug)]
 pub enum Whose {
@@ -192,28 +212,25 @@ impl Program {
 
     /// Reads the features of a transaction; its row waits for `score`.
     pub fn read(&mut self, whose: Whose, admitted: &Admitted, draft: Option<&mut Draft>) {
-        let transaction = &admitted.transaction;
-        let seen = self.history.see(&self.plan, transaction, &mut self.row);
+        let seen = self.history.see(&self.plan, &admitted.transaction, &mut self.row);
         let begin = self.rows.len();
-        // The one rounding: what is scored is what is journaled and remembered.
-        self.rows.extend(self.row.iter().map(|&value| value as f32));
+        self.rows.extend(rounded(&self.row));
         let available = match self.required.is_empty() {
             true => Admission::Full,
             false => self.available(&seen),
         };
+        let unsaid = draft.map(|draft| draft.scored(admitted, &seen, &self.rows[begin..]));
         self.waiting.push(Waiting {
-            whose,
-            unsaid: draft.map(|draft| draft.scored(admitted, &seen, &self.rows[begin..])),
-            seen,
-            dropped: admitted.dropped,
-            admission: admitted.admission.or_lower(available),
-            segment: admitted.segment,
-            event_time: transaction.event_time,
-            // An event moves no money.
-            exposed: transaction
-                .amount
-                .or((transaction.kind == Kind::Event).then_some(AmountMinor(0))),
+            unsaid,
+            ..Waiting::new(whose, admitted, seen, available)
         });
+    }
+
+    /// Appends the features that a transaction would see if it came next. Only caches change.
+    pub(crate) fn would_see(&mut self, transaction: &Transaction, row: &mut Vec<f32>) -> Seen {
+        let seen = self.history.see(&self.plan, transaction, &mut self.row);
+        row.extend(rounded(&self.row));
+        seen
     }
 
     /// What the features that are required admit to.
@@ -224,4 +241,9 @@ impl Program {
             false => Admission::Full,
         }
     }
+}
+
+/// The one rounding: what is scored is what is journaled and remembered.
+fn rounded(row: &[f64]) -> impl Iterator<Item = f32> + '_ {
+    row.iter().map(|&value| value as f32)
 }

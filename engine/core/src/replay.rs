@@ -4,10 +4,11 @@
 //! The programs are those that are configured now. Records of one that is not are passed over; when a program's plan has
 //! changed, its state is folded anew under the plan of now, entities and numbers by their names.
 
+mod again;
+
 use prost::Message;
 
 use crate::{
-    admit::Admitted,
     assessment::{MadeWith, Tier, Version},
     features::Lateness,
     journal::record::{Record, Scored, Stated},
@@ -172,19 +173,6 @@ impl<'e> Replay<'e> {
             Record::Label(_) | Record::Outcome(_) | Record::Program(_) => {}
         }
         Ok(())
-    }
-
-    /// The features that a transaction would see if it came next, as they are scored; `None` when its program's plan is
-    /// another now.
-    pub fn would_see(&mut self, admitted: &Admitted) -> Option<Vec<f32>> {
-        let place = self.stated.get(usize::from(admitted.program))?.as_ref()?;
-        if place.moved.is_some() {
-            return None;
-        }
-        let program = &mut self.engine.programs[usize::from(place.made_with.program)];
-        let mut row = vec![f64::NAN; program.plan.features.len()];
-        program.history.see(&program.plan, &admitted.transaction, &mut row);
-        Some(row.iter().map(|&value| value as f32).collect())
     }
 
     /// The inputs of a chunk begin with this sequence.

@@ -1,7 +1,8 @@
-//! The engine as the Python module `engine._native`: the only file that names PyO3.
+//! The engine as the Python module `engine._native`: this and the file beside it are the only ones that name PyO3.
+
+mod journal;
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,12 +14,8 @@ use arrow_array::{
 };
 use fraudgate_core::{key::HashKey, model::hex, plan::Plan, transaction::EventTime};
 use fraudgate_server::{
-    journal::{
-        JournalError,
-        disk::{Disk, Folder as JournalFolder},
-        keyring, look,
-    },
-    server::{self, ModelFiles, Running, ServerError},
+    model::ModelFiles,
+    server::{self, Running, ServerError},
     table::{self, Precision},
     transport::TlsFiles,
 };
@@ -36,9 +33,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{Folder, Rows, Server};
+    use super::journal::{journal_info, journal_replay, journal_rotate, journal_show, journal_tail, journal_verify};
     #[pymodule_export]
-    use super::{journal_info, journal_rotate, journal_show, journal_tail, journal_verify};
+    use super::{Folder, Rows, Server};
 }
 
 /// A history of its own that tables are folded into.
@@ -324,63 +321,4 @@ fn batches(source: &Bound<'_, PyAny>) -> PyResult<Vec<RecordBatch>> {
 
 fn value_error(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(error.to_string())
-}
-
-fn journal_error(error: JournalError) -> PyErr {
-    PyValueError::new_err(error.to_string())
-}
-
-fn secret(name: &str, bytes: &[u8]) -> PyResult<[u8; 32]> {
-    bytes
-        .try_into()
-        .map_err(|_| PyValueError::new_err(format!("{name}: must be 32 bytes")))
-}
-
-#[pyfunction]
-fn journal_info(py: Python<'_>, folder: PathBuf) -> PyResult<String> {
-    let told = py.detach(|| look::info(&folder)).map_err(journal_error)?;
-    Ok(told.to_string())
-}
-
-#[pyfunction]
-fn journal_verify(py: Python<'_>, folder: PathBuf, journal_key: &[u8]) -> PyResult<String> {
-    let key = secret("journal_key", journal_key)?;
-    let told = py.detach(|| look::verify(&folder, &key)).map_err(journal_error)?;
-    Ok(told.to_string())
-}
-
-#[pyfunction]
-fn journal_tail(py: Python<'_>, folder: PathBuf, journal_key: &[u8], inputs: usize) -> PyResult<String> {
-    let key = secret("journal_key", journal_key)?;
-    let told = py.detach(|| look::tail(&folder, &key, inputs)).map_err(journal_error)?;
-    Ok(told.to_string())
-}
-
-#[pyfunction]
-fn journal_show(
-    py: Python<'_>,
-    folder: PathBuf,
-    journal_key: &[u8],
-    hash_key: &[u8],
-    program: &str,
-    id: &str,
-) -> PyResult<String> {
-    let key = secret("journal_key", journal_key)?;
-    let hash_key = HashKey {
-        version: 1,
-        secret: secret("hash_key", hash_key)?,
-    };
-    let told = py.detach(|| look::show(&folder, &key, &hash_key, program, id));
-    Ok(told.map_err(journal_error)?.to_string())
-}
-
-#[pyfunction]
-fn journal_rotate(py: Python<'_>, folder: PathBuf, journal_key: &[u8], new_key: &[u8]) -> PyResult<usize> {
-    let (from, to) = (secret("journal_key", journal_key)?, secret("new_key", new_key)?);
-    py.detach(|| {
-        let open = JournalFolder::open(&folder);
-        let disk: Arc<dyn Disk> = Arc::new(open.map_err(|e| JournalError(e.to_string()))?);
-        keyring::rotate(&disk, &from, &to)
-    })
-    .map_err(journal_error)
 }

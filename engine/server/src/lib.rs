@@ -7,6 +7,7 @@
 pub mod config;
 pub mod grpc;
 pub mod journal;
+pub mod model;
 pub mod onnx;
 pub mod scoring;
 pub mod server;

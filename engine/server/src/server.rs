@@ -15,7 +15,6 @@ use std::{
 use arrow_array::RecordBatch;
 use fraudgate_core::{
     key::HashKey,
-    model::{Manifest, Model, ModelError, Size},
     plan::Plan,
     policy::Policy,
     road::{Engine, Limits},
@@ -28,7 +27,7 @@ pub use journal::Journaled;
 
 use crate::{
     config::Config,
-    onnx::OnnxForest,
+    model::{self, ModelFiles},
     transport::{Identities, TlsFiles, acceptor},
 };
 
@@ -45,17 +44,6 @@ pub struct Server {
     journal: Option<Journaled>,
     /// What answers while state is recovered.
     standing_in: Option<Running>,
-}
-
-/// A model as its files hold it.
-#[derive(Clone, Copy)]
-pub struct ModelFiles<'a> {
-    /// The manifest.
-    pub manifest: &'a [u8],
-    /// The student that answers in full.
-    pub onnx: &'a [u8],
-    /// The tiny one, where there is one.
-    pub reduced: Option<&'a [u8]>,
 }
 
 /// Why a server cannot do what it is asked.
@@ -138,25 +126,11 @@ impl Server {
         let policy = Policy::parse(policy).map_err(|e| error(&e))?;
         let model = match model {
             None => None,
-            Some(files) => Some(self.model(&plan, files).map_err(|e| error(&e))?),
+            Some(files) => Some(model::load(&self.config.onnxruntime, &plan, files).map_err(|e| error(&e))?),
         };
         self.engine
             .add_program(name, plan, policy, model, EventTime(complete_since_us))
             .map_err(|e| error(&e))
-    }
-
-    fn model(&self, plan: &Plan, files: ModelFiles) -> Result<Model, ModelError> {
-        let manifest = Manifest::parse(files.manifest)?;
-        let features: Vec<String> = plan.features.iter().map(|feature| feature.name.clone()).collect();
-        manifest.check_plan(&plan.digest, &features)?;
-        let load = |size, onnx| OnnxForest::load(&self.config.onnxruntime, &manifest, size, onnx);
-        let full = load(Size::Full, files.onnx)?;
-        let reduced = files.reduced.map(|onnx| load(Size::Reduced, onnx)).transpose()?;
-        let model = Model::new(manifest, Box::new(full));
-        match reduced {
-            Some(reduced) => model.with_reduced(Box::new(reduced)),
-            None => Ok(model),
-        }
     }
 
     /// Folds history into a program; see [`Folder`](crate::table::Folder) for what the tables hold. Returns how many

@@ -93,6 +93,11 @@ impl Blind {
         self.exposure().fold(0, |all, (_, minor)| all.saturating_add(minor))
     }
 
+    /// As if nothing had been answered that was not taken.
+    pub(crate) fn forget_untaken(&mut self) {
+        self.untaken = self.declared.cap.map(|cap| Exposure::over(cap.window_us));
+    }
+
     /// Goes on counting where another stopped that answered for it and took nothing.
     pub(crate) fn take_over(&mut self, stood_in: &Blind) {
         self.untaken.clone_from(&stood_in.untaken);

@@ -4,7 +4,9 @@
 
 use super::{Program, Waiting, Whose};
 use crate::{
+    admit::Admitted,
     assessment::{Assessment, MadeWith, Tier},
+    features::Seen,
     journal::draft::Unsaid,
     ladder::{Admission, Cause},
     model::{Model, Ran, Scores, Size},
@@ -44,6 +46,29 @@ impl Program {
         self.waiting = waiting;
         self.rows.clear();
         failures
+    }
+
+    /// What a row would be answered by a model, on the rung that its journaled answer stood on. Leaves no trace but with
+    /// the model, which rests if it fails.
+    pub(crate) fn would_answer(
+        &mut self,
+        model: Option<&mut Model>,
+        admitted: &Admitted,
+        seen: Seen,
+        row: &[f32],
+    ) -> Assessment {
+        // As one that is read and not taken: what is approved blind then has a count of its own, which begins empty.
+        self.blind.forget_untaken();
+        let mut waiting = [Waiting::new(Whose::Read(0), admitted, seen, Admission::Full)];
+        let mut chosen = Rows::default();
+        chosen.scores.push(None);
+        let mut model = model;
+        for size in [Size::Full, Size::Reduced] {
+            ask(model.as_deref_mut(), size, Clock(0), &mut waiting, row, &mut chosen);
+        }
+        let assessment = self.assess(&waiting[0], chosen.scores[0]);
+        self.blind.forget_untaken();
+        assessment
     }
 
     /// The assessment of a row whose admission says on which rung it stands now.
