@@ -10,7 +10,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from service.files import open_to_others
 
@@ -153,6 +162,20 @@ class Journal(Section):
     retain_s: int | None = Field(None, ge=1, examples=["7776000"], description="segments older than this go")
 
 
+class Forward(Section):
+    """`[forward]`: how what is scored again leaves for the cloud. The journal is its spool."""
+
+    pop: str = Field(min_length=1, max_length=64, examples=['"ams1"'], description="this PoP's own name")
+    spool_inputs: int = Field(
+        16_000_000,
+        ge=1,
+        le=1 << 40,
+        examples=["16000000"],
+        description="most inputs that wait to be shipped; beyond it nothing more is taken to be scored again",
+    )
+    rows: int = Field(4096, ge=1, le=1 << 16, examples=["4096"], description="most transactions of one message")
+
+
 class Identity(Section):
     """`[[identity]]`: what the owner of a client certificate may use."""
 
@@ -200,6 +223,27 @@ class Default(Section):
         return self
 
 
+class Rescore(Section):
+    """`[program.<name>.rescore]`: what the cloud scores again: what was degraded, what is uncertain, and a share."""
+
+    from_risk: Threshold | None = Field(None, examples=["30.0"], description="the lowest risk score that is uncertain")
+    below_risk: Threshold | None = Field(None, examples=["60.0"], description="uncertain risk scores are below this")
+    control_share: float = Field(0.01, ge=0, le=1, examples=["0.01"], description="drawn by the id's hash")
+    labels: bool = Field(
+        False,
+        examples=["true"],
+        description="what the cloud would decline counts as fraud until a label says otherwise",
+    )
+
+    @model_validator(mode="after")
+    def _is_a_band(self) -> Self:
+        if (self.from_risk is None) != (self.below_risk is None):
+            raise ValueError("from_risk and below_risk stand together")
+        if self.from_risk is not None and self.below_risk is not None and self.from_risk >= self.below_risk:
+            raise ValueError("no risk score lies from from_risk to below below_risk")
+        return self
+
+
 class Program(Section):
     """`[program.<name>]`: a plan, a model and a policy."""
 
@@ -215,6 +259,9 @@ class Program(Section):
     )
     required_features: list[str] = Field(
         [], examples=['["customer_count_1d"]'], description="without one of these no model is asked"
+    )
+    rescore: Rescore | None = Field(
+        None, examples=["{ control_share = 0.01 }"], description="what leaves for the cloud; needs [forward]"
     )
     complete_since: Annotated[datetime, AfterValidator(_with_offset)] | None = Field(
         None,
@@ -241,5 +288,21 @@ class Config(Section):
     server: Server
     keys: Keys
     journal: Journal | None = None
+    forward: Forward | None = None
     identity: Annotated[list[Identity], Field(min_length=1), AfterValidator(_once)]
     program: dict[str, Program] = Field(min_length=1)
+
+    @field_validator("forward")
+    @classmethod
+    def _has_a_journal(cls, forward: Forward | None, info: ValidationInfo) -> Forward | None:
+        if forward is not None and info.data.get("journal") is None:
+            raise ValueError("ships what is journaled, and there is no [journal]")
+        return forward
+
+    @field_validator("program")
+    @classmethod
+    def _are_forwarded(cls, programs: dict[str, Program], info: ValidationInfo) -> dict[str, Program]:
+        for name, program in programs.items():
+            if program.rescore is not None and info.data.get("forward") is None:
+                raise ValueError(f"{name} declares what is scored again, and there is no [forward] that ships it")
+        return programs

@@ -15,19 +15,20 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from service.config import Config, Default, Identity, Journal, Keys, Program, Section, Segment, Server
+from service.config import Config, Default, Forward, Identity, Journal, Keys, Program, Rescore, Section, Segment, Server
 
-_ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|JOURNAL|PROGRAM)_(.+)")
+_ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|JOURNAL|FORWARD|PROGRAM)_(.+)")
 _SECTIONS: Final[dict[str, type[Section]]] = {
     "server": Server,
     "keys": Keys,
     "journal": Journal,
+    "forward": Forward,
     "identity": Identity,
     "program": Program,
 }
 # Tables within tables.
 _INNER: Final[dict[type[Section], dict[str, type[Section]]]] = {
-    Program: {"default": Default},
+    Program: {"default": Default, "rescore": Rescore},
     Default: {"segment": Segment},
 }
 # Keys of a table that has a name or a number of its own: program.<name>, identity[n].

@@ -116,7 +116,9 @@ def engine_config(config: Config) -> bytes:
             "onnxruntime": str(engine.onnxruntime_library()),
             "journal": None
             if journal is None
-            else journal.model_dump(exclude={"key"}) | {"folder": str(journal.folder)},
+            else journal.model_dump(exclude={"key"})
+            | {"folder": str(journal.folder)}
+            | {"spool_inputs": None if config.forward is None else config.forward.spool_inputs},
             "identities": [identity.model_dump() for identity in config.identity],
         }
     )
@@ -131,6 +133,8 @@ def policy(program: Program) -> bytes:
         document["required_features"] = list(program.required_features)
     if program.default is not None:
         document["default"] = _default(program.default)
+    if program.rescore is not None:
+        document["rescore"] = program.rescore.model_dump(exclude_none=True)
     return _canonical(document)
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from service import certificates
 from service.config_file import ConfigError, read
-from service.serving import policy
+from service.serving import engine_config, policy
 
 GOOD = """\
 [server]
@@ -238,3 +238,49 @@ def test_a_secret_that_others_may_touch_is_refused(written: Path, name: str, mod
             read(written, {})
     finally:
         secret.chmod(0o600)
+
+
+FORWARDED = f"""\
+{GOOD}
+[program.cards.rescore]
+from_risk = 30.0
+below_risk = 60.0
+
+[journal]
+folder = "journal"
+key = "certificates/journal.key"
+
+[forward]
+pop = "ams1"
+"""
+
+
+def test_what_is_scored_again_is_part_of_the_policy_and_the_spools_bound_of_the_journal(written: Path) -> None:
+    written.write_text(FORWARDED)
+    config = read(written, {"FRAUDGATE_FORWARD_SPOOL_INPUTS": "5000"})
+    declared = json.loads(policy(config.program["cards"]))["rescore"]
+    assert declared == {"from_risk": 30.0, "below_risk": 60.0, "control_share": 0.01, "labels": False}
+    assert json.loads(engine_config(config))["journal"]["spool_inputs"] == 5_000
+
+
+@pytest.mark.parametrize(
+    ("was", "is_", "told"),
+    [
+        ("below_risk = 60.0", "", "program.cards.rescore: from_risk and below_risk stand together"),
+        ("below_risk = 60.0", "below_risk = 30.0", "program.cards.rescore: no risk score lies from"),
+        (
+            "below_risk = 60.0",
+            "below_risk = 60.0\ncontrol_share = 2.0",
+            "program.cards.rescore.control_share: is above",
+        ),
+        ("below_risk = 60.0", "below_risk = 60.0\nshare = 2.0", "program.cards.rescore.share: is not a known key"),
+        ('[forward]\npop = "ams1"', "", "program: cards declares what is scored again, and there is no [forward]"),
+        ('pop = "ams1"', "", "forward.pop: is missing"),
+        ('[journal]\nfolder = "journal"\nkey = "certificates/journal.key"', "", "forward: ships what is journaled"),
+    ],
+)
+def test_a_mistake_in_what_is_scored_again_is_told_with_its_place(written: Path, was: str, is_: str, told: str) -> None:
+    written.write_text(FORWARDED.replace(was, is_))
+    with pytest.raises(ConfigError) as raised:
+        read(written, {})
+    assert f"{written}: {told}" in str(raised.value)

@@ -146,17 +146,19 @@ class Reason(_message.Message):
     def __init__(self, code: _Optional[str] = ..., feature: _Optional[str] = ..., value: _Optional[float] = ..., contribution: _Optional[float] = ..., rule: _Optional[str] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("epoch", "sequence", "durability", "replayed", "rescore_queued", "received_at_us")
+    __slots__ = ("epoch", "sequence", "durability", "replayed", "rescore_queued", "received_at_us", "rescore_spool_full")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     DURABILITY_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
     RESCORE_QUEUED_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_AT_US_FIELD_NUMBER: _ClassVar[int]
+    RESCORE_SPOOL_FULL_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     sequence: int
     durability: Durability
     replayed: bool
     rescore_queued: bool
     received_at_us: int
-    def __init__(self, epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., durability: _Optional[_Union[Durability, str]] = ..., replayed: _Optional[bool] = ..., rescore_queued: _Optional[bool] = ..., received_at_us: _Optional[int] = ...) -> None: ...
+    rescore_spool_full: bool
+    def __init__(self, epoch: _Optional[int] = ..., sequence: _Optional[int] = ..., durability: _Optional[_Union[Durability, str]] = ..., replayed: _Optional[bool] = ..., rescore_queued: _Optional[bool] = ..., received_at_us: _Optional[int] = ..., rescore_spool_full: _Optional[bool] = ...) -> None: ...

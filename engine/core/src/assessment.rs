@@ -8,6 +8,7 @@ use crate::{
     model::Scores,
     plan::Plan,
     policy::{Override, Segment, Verdict},
+    rescore::Rescore,
     wire,
 };
 
@@ -115,6 +116,8 @@ pub struct Assessment {
     pub incomplete: FeatureSet,
     /// Text attributes that held a card number, one bit a slot.
     pub dropped: u16,
+    /// Whether it will be scored again: journaled and remembered with the rest, and told by the receipt.
+    pub rescore: Rescore,
     /// What it was made with.
     pub made_with: MadeWith,
 }

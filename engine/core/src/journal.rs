@@ -13,7 +13,7 @@ pub mod segment;
 
 pub use draft::Draft;
 
-use crate::{program::Program, transaction::Clock};
+use crate::{program::Program, rescore::Spool, transaction::Clock};
 
 /// What an input that was taken survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,4 +38,11 @@ pub trait Journal: Send {
 
     /// What the input at a sequence survives by now.
     fn durability(&self, sequence: u64) -> Durability;
+
+    /// Whether what is to be scored again is still taken, when `sequence` is the newest input. Nobody ships anything from
+    /// a journal that does not say so.
+    fn spool(&self, sequence: u64) -> Spool {
+        let _ = sequence;
+        Spool::None
+    }
 }

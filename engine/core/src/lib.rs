@@ -24,6 +24,7 @@ pub mod policy;
 pub mod program;
 pub mod refusal;
 pub mod replay;
+pub mod rescore;
 pub mod road;
 pub mod snapshot;
 pub mod transaction;

@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 pub use declared::{Cap, Declared, Segment};
 pub use exposure::Exposure;
 
+use crate::rescore::{self, Again};
+
 /// What an authorisation can act on, in the order of gravity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -19,6 +21,14 @@ pub enum Verdict {
     Challenge = 2,
     Hold = 3,
     Decline = 4,
+}
+
+impl Verdict {
+    /// The verdict of a number, as it is stored and sent.
+    pub fn numbered(number: u8) -> Option<Verdict> {
+        let all = [Verdict::Approve, Verdict::Challenge, Verdict::Hold, Verdict::Decline];
+        all.into_iter().find(|&verdict| verdict as u8 == number)
+    }
 }
 
 /// What made the verdict differ from the policy's own.
@@ -52,6 +62,8 @@ pub struct Policy {
     pub declared: Option<Declared>,
     /// Features without which no model's score is trusted, by name.
     pub required_features: Vec<String>,
+    /// What is scored again in the cloud; nothing where the program declares nothing.
+    pub again: Option<Again>,
     observe: bool,
     thresholds: Vec<(f64, Verdict)>,
 }
@@ -80,6 +92,7 @@ struct Document {
     default: Option<declared::Document>,
     #[serde(default)]
     required_features: Vec<String>,
+    rescore: Option<rescore::Document>,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -122,6 +135,7 @@ impl Policy {
             card_number_in_key: document.card_number_in_key,
             declared: document.default.map(Declared::parse).transpose()?,
             required_features: document.required_features,
+            again: document.rescore.map(Again::parse).transpose().map_err(PolicyError)?,
             observe: document.mode == Mode::Observe,
             thresholds,
         })
@@ -135,6 +149,11 @@ impl Policy {
             .rev()
             .find(|&&(threshold, _)| risk_score >= threshold);
         reached.map_or(Verdict::Approve, |&(_, verdict)| verdict)
+    }
+
+    /// The lowest risk scores of the verdicts that it gives, the mildest first.
+    pub fn thresholds(&self) -> &[(f64, Verdict)] {
+        &self.thresholds
     }
 
     /// What overrides that verdict, and the verdict that then holds.

@@ -2,9 +2,11 @@
 //! `rungs.rs` answers them.
 
 mod blind;
+mod reviewed;
 mod rungs;
 
 pub use blind::Blind;
+pub use reviewed::Reviewed;
 
 use crate::{
     admit::{Admitted, Gate, Mode},
@@ -18,7 +20,8 @@ use crate::{
     model::{Model, Size},
     plan::Plan,
     policy::{Policy, Segment},
-    transaction::{AmountMinor, EventTime, Kind, Transaction},
+    rescore::Rescored,
+    transaction::{AmountMinor, EventTime, KeyHash, Kind, Transaction},
 };
 use rungs::Rows;
 
@@ -36,6 +39,8 @@ pub struct Program {
     pub complete_since: EventTime,
     /// What is answered where no model can, and what was approved so.
     pub blind: Blind,
+    /// What the cloud said of it.
+    pub reviewed: Reviewed,
     policy: Policy,
     model: Option<Model>,
     /// Features without which no model is asked.
@@ -54,6 +59,7 @@ pub struct Program {
 /// A transaction whose features are read and whose score is not.
 struct Waiting {
     whose: Whose,
+    id: KeyHash,
     unsaid: Option<Unsaid>,
     seen: Seen,
     dropped: u16,
@@ -70,6 +76,7 @@ impl Waiting {
         let transaction = &admitted.transaction;
         Waiting {
             whose,
+            id: admitted.id,
             unsaid: None,
             seen,
             dropped: admitted.dropped,
@@ -121,6 +128,7 @@ impl Program {
             row: vec![f64::NAN; plan.features.len()],
             plan,
             blind,
+            reviewed: Reviewed::default(),
             policy,
             model,
             required,
@@ -231,6 +239,24 @@ impl Program {
         let seen = self.history.see(&self.plan, transaction, &mut self.row);
         row.extend(rounded(&self.row));
         seen
+    }
+
+    /// Takes in what the cloud said of a transaction.
+    pub(crate) fn review(&mut self, rescored: &Rescored) {
+        self.reviewed.take(rescored);
+        if let Some(label) = rescored.label() {
+            self.history.label(&self.plan, &label);
+        }
+    }
+
+    /// Its place in the engine.
+    pub fn place(&self) -> u16 {
+        self.place
+    }
+
+    /// Whether what the cloud would decline is labelled.
+    pub fn labels_rescored(&self) -> bool {
+        self.policy.again.as_ref().is_some_and(|again| again.labels)
     }
 
     /// What the features that are required admit to.

@@ -14,6 +14,7 @@ use crate::{
     journal::record::{Record, Scored, Stated},
     plan::Plan,
     policy::{Policy, Verdict},
+    rescore::Answered,
     road::Engine,
     transaction::{AmountMinor, EventTime, KeyHash, MAX_ENTITIES, MAX_NUMBERS, Transaction},
 };
@@ -127,6 +128,7 @@ impl<'e> Replay<'e> {
             Record::History(program, _) => *program,
             Record::Label(admitted) => admitted.program,
             Record::Outcome(admitted) => admitted.program,
+            Record::Rescored(rescored) => rescored.program,
         };
         let Some(place) = self.stated.get(usize::from(number)) else {
             return Err(ReplayError::Unstated { sequence });
@@ -168,6 +170,14 @@ impl<'e> Replay<'e> {
                     let mut label = admitted.label.clone();
                     label.entities = moved.entities(&label.entities);
                     program.history.label(&program.plan, &label);
+                }
+            },
+            Record::Rescored(rescored) => match &place.moved {
+                None => program.review(rescored),
+                Some(moved) => {
+                    let mut rescored = rescored.clone();
+                    rescored.subject.entities = moved.entities(&rescored.subject.entities);
+                    program.review(&rescored);
                 }
             },
             Record::Label(_) | Record::Outcome(_) | Record::Program(_) => {}
@@ -266,7 +276,7 @@ impl Moved {
 
 impl Engine {
     /// The digest of the whole state in a canonical order, caches left out: equal digests are equal states. Programs in their
-    /// order, in each the entities by slot, keys sorted, rows by time, and what was approved blind; then the known ids with their answers, by sequence.
+    /// order, in each the entities by slot, keys sorted, rows by time, what was approved blind, and through where the cloud has spoken; then the known ids with their answers, by sequence.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         let mut write = |bytes: &[u8]| {
@@ -284,6 +294,9 @@ impl Engine {
                 write(&time.0.to_le_bytes());
                 write(&minor.to_le_bytes());
             }
+            let Answered { epoch, sequence } = program.reviewed.through;
+            write(&epoch.to_le_bytes());
+            write(&sequence.to_le_bytes());
         }
         let mut answer = Vec::new();
         for taken in self.known.iter() {

@@ -15,6 +15,7 @@ use crate::{
     policy::Policy,
     program::{Program, Whose},
     refusal::{Refusal, Violation},
+    rescore::{self, Rescore, Rescored, Spool, Why},
     transaction::{Clock, EventTime, Labelled, Transaction},
     wire,
 };
@@ -73,6 +74,27 @@ pub struct Counts {
     pub answers: Answers,
     /// Runs of a model that failed.
     pub model_failures: u64,
+    /// What is to be scored again.
+    pub rescores: Rescores,
+}
+
+/// How many answers are to be scored again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rescores {
+    /// In the spool, by [`Why::ALL`].
+    pub queued: [u64; Why::ALL.len()],
+    /// Not taken, because the spool was at its bound.
+    pub full: u64,
+}
+
+impl Rescores {
+    fn count(&mut self, rescore: Rescore) {
+        match rescore {
+            Rescore::Not => {}
+            Rescore::Queued(why) => self.queued[why as usize - 1] += 1,
+            Rescore::Full(_) => self.full += 1,
+        }
+    }
 }
 
 /// How many answers stood on each rung of the ladder.
@@ -113,6 +135,8 @@ pub enum Asked {
     Label(Box<AdmittedLabel>),
     /// An outcome.
     Outcome(Box<AdmittedOutcome>),
+    /// What the cloud said of a transaction.
+    Rescored(Box<Rescored>),
     /// Something refused before: it keeps its place among the answers.
     Refused(Refusal),
 }
@@ -122,7 +146,7 @@ pub enum Asked {
 pub enum Answer {
     /// To a transaction.
     Decision(Box<wire::Decision>),
-    /// To a label or an outcome.
+    /// To a label, an outcome, or what the cloud said.
     Receipt(wire::Receipt),
     /// Nothing was changed.
     Refused(Refusal),
@@ -130,10 +154,25 @@ pub enum Answer {
 
 /// What the first pass of a drain leaves for the last one.
 enum Step {
-    Taken { place: Place, program: u16, sequence: u64 },
-    Again { answer: First, program: u16, sequence: u64 },
-    Read { place: usize, program: u16 },
-    Told { sequence: u64 },
+    Taken {
+        place: Place,
+        program: u16,
+        sequence: u64,
+    },
+    Again {
+        answer: First,
+        program: u16,
+        sequence: u64,
+    },
+    Read {
+        place: usize,
+        program: u16,
+    },
+    Told {
+        sequence: u64,
+    },
+    /// What the cloud said, and had said before.
+    ToldAgain,
     Refused(Refusal),
 }
 
@@ -217,6 +256,12 @@ impl Engine {
         program.gate.outcome(&program.plan, sent)
     }
 
+    /// Checks what the cloud said of transactions; changes nothing.
+    pub fn admit_rescored(&self, sent: &wire::RescoredDecisions) -> Result<Vec<Rescored>, Refusal> {
+        let program = self.program(&sent.program)?;
+        rescore::read(sent, program.place(), &program.plan, program.labels_rescored())
+    }
+
     /// The program of a name.
     pub fn program(&self, name: &str) -> Result<&Program, Refusal> {
         self.programs
@@ -259,9 +304,14 @@ impl Engine {
             }));
         }
         asked.clear();
+        let spool = match &self.journal {
+            Some(journal) if takes => journal.spool(self.sequence),
+            Some(_) | None => Spool::None,
+        };
         for program in &mut self.programs {
-            self.counts.model_failures += program.score(clock, |whose, unsaid, assessment| {
+            self.counts.model_failures += program.score(clock, spool, |whose, unsaid, assessment| {
                 self.counts.answers.count(&assessment.tier);
+                self.counts.rescores.count(assessment.rescore);
                 if let Some(unsaid) = unsaid {
                     self.draft.say(unsaid, &assessment);
                 }
@@ -439,9 +489,10 @@ impl Engine {
         match asked {
             Asked::Transaction(admitted) => self.transaction(clock, admitted, takes),
             Asked::Refused(refusal) => Err(refusal.clone()),
-            Asked::Label(_) | Asked::Outcome(_) if !takes => Err(self.takes_nothing()),
+            Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) if !takes => Err(self.takes_nothing()),
             Asked::Label(admitted) => self.label(clock, admitted),
             Asked::Outcome(admitted) => self.outcome(clock, admitted),
+            Asked::Rescored(rescored) => self.rescored(clock, rescored),
         }
     }
 
@@ -541,6 +592,19 @@ impl Engine {
         Ok(Step::Told { sequence: self.next() })
     }
 
+    fn rescored(&mut self, clock: Clock, rescored: &Rescored) -> Result<Step, Refusal> {
+        let place = usize::from(rescored.program);
+        if self.programs[place].reviewed.knows(rescored) {
+            return Ok(Step::ToldAgain);
+        }
+        self.check_ahead(clock, rescored.subject.event_time, "event_time_us")?;
+        self.programs[place].review(rescored);
+        if self.journal.is_some() {
+            self.draft.rescored(rescored);
+        }
+        Ok(Step::Told { sequence: self.next() })
+    }
+
     fn check_ahead(&self, clock: Clock, event_time: EventTime, field: &str) -> Result<(), Refusal> {
         match self.limits.ahead_us {
             Some(ahead_us) if event_time.0.saturating_sub(clock.0) > ahead_us => Err(Refusal::TooFarAhead(Violation {
@@ -580,9 +644,16 @@ impl Engine {
             replayed,
             rescore_queued: false,
             received_at_us: clock.0,
+            rescore_spool_full: false,
         };
-        let decision = |program, assessment: Option<&Assessment>, receipt| {
+        let decision = |program, assessment: Option<&Assessment>, mut receipt: wire::Receipt| {
             let program: &Program = &self.programs[usize::from(program)];
+            match assessment.map_or(Rescore::Not, |assessment| assessment.rescore) {
+                Rescore::Not => {}
+                // Its mark is in the record of the decision: what the one survives, the other does.
+                Rescore::Queued(_) => receipt.rescore_queued = true,
+                Rescore::Full(_) => receipt.rescore_spool_full = true,
+            }
             Answer::Decision(Box::new(wire::Decision {
                 assessment: assessment.map(|assessment| assessment.to_wire(program.version(assessment.made_with))),
                 receipt: Some(receipt),
@@ -593,6 +664,7 @@ impl Engine {
         match step {
             Step::Refused(refusal) => Answer::Refused(refusal),
             Step::Told { sequence } => Answer::Receipt(receipt(sequence, false)),
+            Step::ToldAgain => Answer::Receipt(receipt(0, true)),
             Step::Read { place, program } => decision(program, read(place), receipt(0, false)),
             Step::Taken {
                 place,

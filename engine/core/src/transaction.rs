@@ -63,6 +63,11 @@ impl Kind {
 }
 
 impl Kind {
+    /// The kind of a number, as it is stored and sent.
+    pub fn numbered(number: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|&kind| kind as u8 == number)
+    }
+
     /// Every kind.
     pub const ALL: [Kind; 10] = [
         Kind::Purchase,

@@ -161,6 +161,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     sync_ms: 20,
                     retain_bytes: None,
                     retain_s: None,
+                    spool_inputs: None,
                 };
                 let disk: Arc<dyn Disk> = Arc::new(Folder::open(&path)?);
                 let keyring = Keyring::open(disk.clone(), &SECRET)?;

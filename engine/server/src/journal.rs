@@ -37,6 +37,10 @@ pub struct Settings {
     pub retain_bytes: Option<u64>,
     /// Segments all of whose inputs are older than this are removed, in seconds; null: never.
     pub retain_s: Option<u64>,
+    /// The most inputs that may wait to be shipped to the cloud: beyond it nothing more is taken to be scored again; null:
+    /// nothing is shipped.
+    #[serde(default)]
+    pub spool_inputs: Option<u64>,
 }
 
 /// What an answer waits for.

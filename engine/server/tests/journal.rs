@@ -127,6 +127,7 @@ fn settings(path: &Path) -> Settings {
         sync_ms: 2,
         retain_bytes: None,
         retain_s: None,
+        spool_inputs: None,
     }
 }
 

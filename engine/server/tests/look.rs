@@ -40,6 +40,7 @@ fn journal(path: &Path) -> u64 {
         sync_ms: 2,
         retain_bytes: None,
         retain_s: None,
+        spool_inputs: None,
     };
     let disk: Arc<dyn Disk> = Arc::new(Folder::open(path).unwrap());
     let keyring = Keyring::open(disk.clone(), &SECRET).unwrap();

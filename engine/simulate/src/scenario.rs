@@ -118,6 +118,7 @@ impl Scenario {
                 sync_ms: random.one_of(&[1, 20, 200]),
                 retain_bytes: random.one_of(&[None, None, Some(9_000), Some(40_000)]),
                 retain_s: random.one_of(&[None, None, None, Some(600)]),
+                spool_inputs: None,
             },
             known_ids: random.one_of(&[drain, 16, 40, 1_000]).max(drain),
             drain,

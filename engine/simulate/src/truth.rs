@@ -192,10 +192,10 @@ impl Truth {
                 self.accept(scenario, asked, assessment, epoch);
                 Ok(Some(true))
             }
-            Asked::Label(_) | Asked::Outcome(_) if full => Ok(Some(false)),
+            Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) if full => Ok(Some(false)),
             Asked::Label(label) if ahead(label.label.event_time) => self.ahead(answer),
             Asked::Outcome(outcome) if ahead(outcome.subject.event_time) => self.ahead(answer),
-            Asked::Label(_) | Asked::Outcome(_) => {
+            Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) => {
                 let Answer::Receipt(receipt) = answer else {
                     return Err(format!("refused for no reason: {answer:?}"));
                 };
@@ -334,7 +334,7 @@ impl Truth {
     fn find(&self, admitted: &Admitted) -> Option<usize> {
         let is_it = |&&place: &&usize| match &self.entries[place].input {
             Asked::Transaction(known) => known.id == admitted.id,
-            Asked::Label(_) | Asked::Outcome(_) | Asked::Refused(_) => false,
+            Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Refused(_) => false,
         };
         self.known.iter().rev().find(is_it).copied()
     }
@@ -505,7 +505,7 @@ impl Truth {
                     self.brutes[usize::from(admitted.program)].fold(&admitted.transaction);
                 }
                 Asked::Label(label) if label.folds => self.brutes[usize::from(label.program)].label(&label.label),
-                Asked::Label(_) | Asked::Outcome(_) | Asked::Refused(_) => {}
+                Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Refused(_) => {}
             }
         }
         self.known.clear();
@@ -531,7 +531,7 @@ fn event_time(asked: &Asked, program: usize) -> Option<i64> {
         Asked::Transaction(admitted) if usize::from(admitted.program) == program => {
             Some(admitted.transaction.event_time.0)
         }
-        Asked::Transaction(_) | Asked::Label(_) | Asked::Outcome(_) | Asked::Refused(_) => None,
+        Asked::Transaction(_) | Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Refused(_) => None,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     admit::{Admitted, AdmittedLabel, AdmittedOutcome},
     assessment::{Assessment, TIER_BYTES},
     features::{FeatureSet, Lateness, Seen},
+    rescore::Rescored,
     transaction::{AmountMinor, Clock, KeyHash, MAX_ENTITIES, Transaction},
 };
 
@@ -112,7 +113,7 @@ impl Draft {
         let verdicts = [
             assessment.verdict as u8,
             assessment.policy_verdict as u8,
-            assessment.overridden.map_or(0, |overridden| overridden as u8),
+            assessment.overridden.map_or(0, |overridden| overridden as u8) | assessment.rescore.write() << 4,
         ];
         if let Some(said) = self.bytes.get_mut(unsaid.0..unsaid.0 + SAID) {
             said[..3].copy_from_slice(&verdicts);
@@ -150,6 +151,28 @@ impl Draft {
             &subject.entities,
         );
         self.position(admitted.position.as_deref());
+    }
+
+    /// What the cloud said of a transaction.
+    pub fn rescored(&mut self, rescored: &Rescored) {
+        self.input(Tag::Rescored, rescored.program);
+        self.bytes.put_u8(u8::from(rescored.labels));
+        self.bytes.put_u8(rescored.policy_verdict as u8);
+        self.bytes.put_u8(rescored.rescored_verdict as u8);
+        self.bytes.put_u64_le(rescored.answered.epoch);
+        self.bytes.put_u64_le(rescored.answered.sequence);
+        self.bytes.put_f64_le(rescored.scores.fraud_probability);
+        self.bytes.put_f64_le(rescored.scores.risk_score);
+        self.bytes.put_slice(&rescored.model_digest);
+        self.amount(rescored.amount);
+        let subject = &rescored.subject;
+        self.subject(
+            subject.transaction,
+            subject.event_time.0,
+            subject.kind as u8,
+            &subject.entities,
+        );
+        self.position(rescored.position.as_deref());
     }
 
     fn input(&mut self, tag: Tag, program: u16) {

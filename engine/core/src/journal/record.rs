@@ -12,8 +12,10 @@ use crate::{
     assessment::{Assessment, MadeWith, Tier},
     features::{FeatureSet, Lateness},
     ladder::Admission,
+    model::Scores,
     plan::MAX_FEATURES,
     policy::{Override, Segment, Verdict},
+    rescore::{Answered, Rescore, Rescored},
     transaction::{
         AmountMinor, Clock, EventTime, KeyHash, Kind, Labelled, MAX_AMOUNT_MINOR, MAX_ENTITIES, MAX_NUMBERS,
         Transaction,
@@ -31,6 +33,7 @@ pub(super) enum Tag {
     Label = 4,
     Outcome = 5,
     History = 6,
+    Rescored = 7,
 }
 
 /// What is said of a scored row.
@@ -67,6 +70,8 @@ pub enum Record<'a> {
     Label(AdmittedLabel),
     /// An outcome.
     Outcome(AdmittedOutcome),
+    /// What the cloud said of a transaction.
+    Rescored(Rescored),
 }
 
 /// A program as it stands at a place of the journal.
@@ -165,6 +170,7 @@ fn record<'a>(b: &mut &'a [u8]) -> Result<Record<'a>, NoRecord> {
         tag if tag == Tag::Label as u8 => label(program, b).map(Record::Label),
         tag if tag == Tag::Outcome as u8 => outcome(program, b).map(Record::Outcome),
         tag if tag == Tag::History as u8 => Ok(Record::History(program, transaction(b)?)),
+        tag if tag == Tag::Rescored as u8 => rescored(program, b).map(Record::Rescored),
         _ => Err(NoRecord),
     }
 }
@@ -242,9 +248,10 @@ fn scored<'a>(b: &mut &'a [u8]) -> Result<Scored<'a>, NoRecord> {
     let (missing, incomplete) = (set(Flags::MISSING)?, set(Flags::INCOMPLETE)?);
     let row = take(b, 4 * features)?;
     let mut said = take(b, SAID)?;
-    let verdict = verdict(said.try_get_u8()?)?;
-    let policy_verdict = self::verdict(said.try_get_u8()?)?;
-    let overridden = match said.try_get_u8()? {
+    let (verdict, policy_verdict) = (verdict(&mut said)?, self::verdict(&mut said)?);
+    let beside = said.try_get_u8()?;
+    let rescore = Rescore::read(beside >> 4).ok_or(NoRecord)?;
+    let overridden = match beside & 0xf {
         0 => None,
         1 => Some(Override::Observe),
         _ => return Err(NoRecord),
@@ -266,6 +273,7 @@ fn scored<'a>(b: &mut &'a [u8]) -> Result<Scored<'a>, NoRecord> {
             missing,
             incomplete,
             dropped,
+            rescore,
             made_with: MadeWith { program: 0, version: 0 },
         },
         row,
@@ -310,6 +318,27 @@ fn outcome(program: u16, b: &mut &[u8]) -> Result<AdmittedOutcome, NoRecord> {
     })
 }
 
+fn rescored(program: u16, b: &mut &[u8]) -> Result<Rescored, NoRecord> {
+    Ok(Rescored {
+        program,
+        labels: b.try_get_u8()? != 0,
+        policy_verdict: verdict(b)?,
+        rescored_verdict: verdict(b)?,
+        answered: Answered {
+            epoch: b.try_get_u64_le()?,
+            sequence: b.try_get_u64_le()?,
+        },
+        scores: Scores {
+            fraud_probability: b.try_get_f64_le()?,
+            risk_score: b.try_get_f64_le()?,
+        },
+        model_digest: *take(b, 32)?.first_chunk().ok_or(NoRecord)?,
+        amount: amount(b)?,
+        subject: subject(b)?,
+        position: position(b)?,
+    })
+}
+
 fn subject(b: &mut &[u8]) -> Result<Subject, NoRecord> {
     Ok(Subject {
         transaction: KeyHash(b.try_get_u128_le()?),
@@ -320,15 +349,11 @@ fn subject(b: &mut &[u8]) -> Result<Subject, NoRecord> {
 }
 
 fn kind(b: &mut &[u8]) -> Result<Kind, NoRecord> {
-    let number = b.try_get_u8()?;
-    let kind = Kind::ALL.into_iter().find(|&kind| kind as u8 == number);
-    kind.ok_or(NoRecord)
+    Kind::numbered(b.try_get_u8()?).ok_or(NoRecord)
 }
 
-fn verdict(number: u8) -> Result<Verdict, NoRecord> {
-    let all = [Verdict::Approve, Verdict::Challenge, Verdict::Hold, Verdict::Decline];
-    let verdict = all.into_iter().find(|&verdict| verdict as u8 == number);
-    verdict.ok_or(NoRecord)
+fn verdict(b: &mut &[u8]) -> Result<Verdict, NoRecord> {
+    Verdict::numbered(b.try_get_u8()?).ok_or(NoRecord)
 }
 
 fn amount(b: &mut &[u8]) -> Result<Option<AmountMinor>, NoRecord> {

@@ -10,6 +10,7 @@ use crate::{
     journal::draft::Unsaid,
     ladder::{Admission, Cause},
     model::{Model, Ran, Scores, Size},
+    rescore::{Rescore, Spool},
     transaction::Clock,
 };
 
@@ -26,7 +27,12 @@ pub(super) struct Rows {
 
 impl Program {
     /// Answers all that wait, and hands each assessment over, in order. Gives how many runs of a student failed.
-    pub fn score(&mut self, now: Clock, mut hand_over: impl FnMut(Whose, Option<Unsaid>, Assessment)) -> u64 {
+    pub fn score(
+        &mut self,
+        now: Clock,
+        spool: Spool,
+        mut hand_over: impl FnMut(Whose, Option<Unsaid>, Assessment),
+    ) -> u64 {
         if self.waiting.is_empty() {
             return 0;
         }
@@ -40,7 +46,7 @@ impl Program {
         let mut waiting = std::mem::take(&mut self.waiting);
         for (place, waiting) in waiting.drain(..).enumerate() {
             let scores = self.chosen.scores[place];
-            let assessment = self.assess(&waiting, scores);
+            let assessment = self.assess(&waiting, scores, spool);
             hand_over(waiting.whose, waiting.unsaid, assessment);
         }
         self.waiting = waiting;
@@ -66,13 +72,13 @@ impl Program {
         for size in [Size::Full, Size::Reduced] {
             ask(model.as_deref_mut(), size, Clock(0), &mut waiting, row, &mut chosen);
         }
-        let assessment = self.assess(&waiting[0], chosen.scores[0]);
+        let assessment = self.assess(&waiting[0], chosen.scores[0], Spool::None);
         self.blind.forget_untaken();
         assessment
     }
 
     /// The assessment of a row whose admission says on which rung it stands now.
-    fn assess(&mut self, waiting: &Waiting, scores: Option<Scores>) -> Assessment {
+    fn assess(&mut self, waiting: &Waiting, scores: Option<Scores>, spool: Spool) -> Assessment {
         let tier = match (waiting.admission, scores) {
             (Admission::Full, Some(scores)) => Tier::Full(scores),
             (Admission::Reduced(cause), Some(scores)) => Tier::Reduced(scores, cause),
@@ -87,6 +93,11 @@ impl Program {
             }
         };
         let (verdict, overridden) = self.policy.overrule(own);
+        let rescore = match (&self.policy.again, waiting.whose) {
+            (Some(again), Whose::Taken(_)) => Rescore::of(again.why(waiting.id, &tier), spool),
+            // What is not journaled is in no spool.
+            (None, _) | (_, Whose::Read(_)) => Rescore::Not,
+        };
         Assessment {
             verdict,
             policy_verdict: own,
@@ -96,6 +107,7 @@ impl Program {
             missing: waiting.seen.missing,
             incomplete: waiting.seen.incomplete,
             dropped: waiting.dropped,
+            rescore,
             made_with: MadeWith {
                 program: self.place,
                 version: 0,

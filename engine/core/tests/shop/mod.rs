@@ -17,6 +17,7 @@ use fraudgate_core::{
     policy::Policy,
     program::Program,
     replay::Replay,
+    rescore::Spool,
     road::{Answer, Asked, Engine, Limits},
     transaction::{Clock, EventTime},
     wire,
@@ -197,6 +198,8 @@ struct State {
     next: u64,
     /// Whether it takes more.
     takes: bool,
+    /// Whether what is to be scored again is taken.
+    spool: Spool,
     /// It says that all before is synced once in so many chunks.
     sync_once_in: usize,
 }
@@ -217,6 +220,7 @@ impl Written {
             open: Open::new(&header, &KEY).unwrap(),
             next: header.first,
             takes: true,
+            spool: Spool::None,
             sync_once_in: 1,
         })));
         let mut draft = Draft::default();
@@ -243,6 +247,10 @@ impl Written {
 
     pub fn take(&self, takes: bool) {
         self.0.lock().unwrap().takes = takes;
+    }
+
+    pub fn spool(&self, spool: Spool) {
+        self.0.lock().unwrap().spool = spool;
     }
 
     pub fn sync_once_in(&self, chunks: usize) {
@@ -284,6 +292,10 @@ impl Journal for Written {
 
     fn durability(&self, _: u64) -> Durability {
         Durability::Written
+    }
+
+    fn spool(&self, _: u64) -> Spool {
+        self.0.lock().unwrap().spool
     }
 }
 

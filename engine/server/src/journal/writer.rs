@@ -18,6 +18,7 @@ use fraudgate_core::{
         segment::{End, HEADER, Header, Open},
     },
     program::Program,
+    rescore::Spool,
     transaction::Clock,
 };
 
@@ -46,6 +47,8 @@ pub struct Status {
     pub held: AtomicU64,
     /// Files that failed.
     pub failures: AtomicU64,
+    /// The sequence through which what is to be scored again was shipped.
+    pub shipped: AtomicU64,
 }
 
 /// The engine's journal.
@@ -55,6 +58,7 @@ pub struct Writer {
     promise: Promise,
     segment_bytes: u64,
     buffer_bytes: usize,
+    spool_inputs: Option<u64>,
     epoch: u64,
     /// When the drain under way began.
     now: Clock,
@@ -115,6 +119,7 @@ impl Writer {
             promise: settings.promise,
             segment_bytes: settings.segment_bytes,
             buffer_bytes: settings.buffer_bytes,
+            spool_inputs: settings.spool_inputs,
             epoch: recovered.epoch,
             now,
             current: None,
@@ -359,6 +364,15 @@ impl Journal for Writer {
             Durability::Written
         } else {
             Durability::Memory
+        }
+    }
+
+    fn spool(&self, sequence: u64) -> Spool {
+        let waits = sequence.saturating_sub(self.status.shipped.load(Ordering::Relaxed));
+        match self.spool_inputs {
+            None => Spool::None,
+            Some(bound) if waits <= bound => Spool::Open,
+            Some(_) => Spool::Full,
         }
     }
 }

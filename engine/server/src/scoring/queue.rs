@@ -239,7 +239,11 @@ impl<T: Time> Queue<T> {
                     admitted.admission = admission;
                     cost
                 }
-                Asked::Transaction(_) | Asked::Label(_) | Asked::Outcome(_) | Asked::Refused(_) => Cost::Bare,
+                Asked::Transaction(_)
+                | Asked::Label(_)
+                | Asked::Outcome(_)
+                | Asked::Rescored(_)
+                | Asked::Refused(_) => Cost::Bare,
             };
             let done_ns = spent_ns + estimates.ns(cost);
             if done_ns > first_due_ns {

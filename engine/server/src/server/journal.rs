@@ -87,6 +87,7 @@ impl Journaled {
             ("journal_bytes", of(&self.status.bytes)),
             ("journal_held_bytes", of(&self.status.held)),
             ("journal_failures", of(&self.status.failures)),
+            ("rescore_shipped", of(&self.status.shipped)),
         ]
     }
 }

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use fraudgate_core::{ladder::Cause, road::Engine};
+use fraudgate_core::{ladder::Cause, rescore::Why, road::Engine};
 use tokio::{
     runtime::{self, LocalOptions},
     sync::mpsc,
@@ -201,6 +201,7 @@ fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
         ("refused", core.refused),
         ("unfolded", core.unfolded),
         ("model_failures", core.model_failures),
+        ("rescore_spool_full", core.rescores.full),
     ];
     stats.extend(shared.journal.get().into_iter().flat_map(Journaled::stats));
     let named = stats.into_iter().map(|(name, value)| (Cow::Borrowed(name), value));
@@ -218,7 +219,19 @@ fn rungs(engine: &Engine) -> Stats {
             (name.into(), count)
         }));
     }
+    let queued = Why::ALL.iter().zip(engine.counts().rescores.queued);
+    stats.extend(queued.map(|(why, count)| (format!("rescore_queued_{why:?}").to_lowercase().into(), count)));
     for program in engine.programs() {
+        let reviewed = program.reviewed;
+        for (counted, value) in [
+            ("rescored", reviewed.taken),
+            ("rescore_reversed", reviewed.reversed),
+            ("rescore_reversed_minor", reviewed.reversed_minor),
+            ("rescore_released", reviewed.released),
+            ("rescore_released_minor", reviewed.released_minor),
+        ] {
+            stats.push((format!("{counted}.{}", program.name).into(), value));
+        }
         let (approved, exposed) = (program.blind.approved_minor(), program.blind.exposed_minor());
         stats.push((format!("blind_approved_minor.{}", program.name).into(), approved));
         stats.push((

@@ -7,6 +7,7 @@ use fraudgate_core::{
     model::hex,
     plan::Plan,
     policy::Policy,
+    rescore::Rescore,
 };
 use serde_json::{Value, json};
 
@@ -79,6 +80,7 @@ impl Programs {
             Record::History(program, transaction) => ("history", *program, Some(transaction.event_time)),
             Record::Label(admitted) => ("label", admitted.program, Some(admitted.label.event_time)),
             Record::Outcome(admitted) => ("outcome", admitted.program, Some(admitted.subject.event_time)),
+            Record::Rescored(rescored) => ("rescored", rescored.program, Some(rescored.subject.event_time)),
         };
         let mut told = json!({
             "sequence": sequence,
@@ -103,6 +105,13 @@ impl Programs {
                 told["fraud"] = json!(admitted.label.fraud);
             }
             Record::Outcome(admitted) => told["fate"] = json!(admitted.fate.as_str_name()),
+            Record::Rescored(rescored) => {
+                told["of"] = json!({"epoch": rescored.answered.epoch, "sequence": rescored.answered.sequence});
+                told["policy_verdict"] = json!(format!("{:?}", rescored.policy_verdict).to_lowercase());
+                told["rescored_verdict"] = json!(format!("{:?}", rescored.rescored_verdict).to_lowercase());
+                told["risk_score"] = json!(rescored.scores.risk_score);
+                told["model_digest"] = json!(hex(&rescored.model_digest));
+            }
             Record::Program(_) | Record::History(..) => {}
         }
         told
@@ -136,6 +145,11 @@ impl Programs {
             },
             "fraud_probability": scores.map(|scores| scores.fraud_probability),
             "risk_score": scores.map(|scores| scores.risk_score),
+            "rescore": match assessment.rescore {
+                Rescore::Not => None,
+                Rescore::Queued(why) => Some(format!("queued: {why:?}").to_lowercase()),
+                Rescore::Full(why) => Some(format!("spool full: {why:?}").to_lowercase()),
+            },
             "lateness": format!("{:?}", assessment.lateness).to_lowercase(),
             "missing": self.names(number, &assessment.missing),
             "incomplete": self.names(number, &assessment.incomplete),
