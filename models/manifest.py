@@ -1,8 +1,9 @@
 """What is known of a trained model, and the directory that holds it.
 
-A bundle is the student (model.onnx, student.txt), the reduced student (reduced.onnx, reduced.txt), teacher.txt and
-manifest.json; the manifest names the others by SHA-256, and the SHA-256 of the manifest's bytes is the model's digest.
-So one digest pins every byte, and it is checked before any byte is parsed.
+A bundle is the student (model.onnx, student.txt), the reduced student (reduced.onnx, reduced.txt), the teacher, which
+scores again in the cloud and which no PoP loads (teacher.onnx, teacher.txt), and manifest.json; the manifest names the
+others by SHA-256, and the SHA-256 of the manifest's bytes is the model's digest. So one digest pins every byte, and it
+is checked before any byte is parsed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 STUDENT = "student.txt"
 TEACHER = "teacher.txt"
+TEACHER_MODEL = "teacher.onnx"
 REDUCED_MODEL = "reduced.onnx"
 REDUCED_STUDENT = "reduced.txt"
 
@@ -57,10 +59,21 @@ class Reduced:
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """What is known of the teacher: with tables of its own, so that the same thresholds decide on its scores."""
+
+    onnx_sha256: str
+    teacher_sha256: str
+    probability: Table
+    risk: Table
+    certificate: Certificate
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything that is known of a model, as manifest.json holds it.
 
-    reduced: takes the same rows, and its graph has the same names. metrics: on the held-out rows, by name.
+    reduced, teacher: take the same rows, and their graphs have the same names. metrics: on the held-out rows, by name.
     parameters: the spec's fields by stage, seeds among them. libraries: version by distribution name.
     """
 
@@ -72,10 +85,10 @@ class Manifest:
     output: str
     onnx_sha256: str
     student_sha256: str
-    teacher_sha256: str
     probability: Table
     risk: Table
     reduced: Reduced
+    teacher: Teacher
     training: TrainingWindow
     metrics: dict[str, float]
     certificate: Certificate
@@ -92,12 +105,13 @@ class Manifest:
         if fields.get("format") != FORMAT:
             raise BundleError(f"{MANIFEST} has format {fields.get('format')!r}; this version reads {FORMAT}")
         try:
-            for student in (fields, fields["reduced"]):
+            for forest in (fields, fields["reduced"], fields["teacher"]):
                 for table in ("probability", "risk"):
-                    columns = student[table]
-                    student[table] = Table(tuple(columns["log_odds"]), tuple(columns["value"]))
-                student["certificate"] = Certificate(**student["certificate"])
+                    columns = forest[table]
+                    forest[table] = Table(tuple(columns["log_odds"]), tuple(columns["value"]))
+                forest["certificate"] = Certificate(**forest["certificate"])
             fields["reduced"] = Reduced(**fields["reduced"])
+            fields["teacher"] = Teacher(**fields["teacher"])
             fields["features"] = tuple(fields["features"])
             fields["training"] = TrainingWindow(**fields["training"])
             return Manifest(**fields)
@@ -112,9 +126,10 @@ class Bundle:
     manifest: Manifest
     model: bytes
     student: bytes
-    teacher: bytes
     reduced_model: bytes
     reduced_student: bytes
+    teacher: bytes
+    teacher_model: bytes
 
     @property
     def digest(self) -> str:
@@ -126,6 +141,9 @@ class Bundle:
 
     def reduced_scorer(self) -> Scorer:
         return Scorer(self.reduced_model)
+
+    def teacher_scorer(self) -> Scorer:
+        return Scorer(self.teacher_model)
 
     def write(self, directory: Path) -> str:
         """Put the bundle at `directory`, which must not exist yet: all of it or nothing. Returns the digest.
@@ -158,9 +176,10 @@ class Bundle:
         expected = {
             MODEL: manifest.onnx_sha256,
             STUDENT: manifest.student_sha256,
-            TEACHER: manifest.teacher_sha256,
             REDUCED_MODEL: manifest.reduced.onnx_sha256,
             REDUCED_STUDENT: manifest.reduced.student_sha256,
+            TEACHER: manifest.teacher.teacher_sha256,
+            TEACHER_MODEL: manifest.teacher.onnx_sha256,
         }
         contents = {name: (directory / name).read_bytes() for name in expected}
         for name, content in contents.items():
@@ -172,9 +191,10 @@ class Bundle:
         return {
             MODEL: self.model,
             STUDENT: self.student,
-            TEACHER: self.teacher,
             REDUCED_MODEL: self.reduced_model,
             REDUCED_STUDENT: self.reduced_student,
+            TEACHER: self.teacher,
+            TEACHER_MODEL: self.teacher_model,
             MANIFEST: self.manifest.to_json(),
         }
 

@@ -1,16 +1,20 @@
-"""The teacher: a large forest on the labels of the training period. Gets rows and labels, gives log-odds."""
+"""The teacher: a large forest on the labels of the training period. Gets rows and labels, gives log-odds.
+
+It stands on the leaf grid, so that the cloud scores with exactly what the students learnt from.
+"""
 
 from __future__ import annotations
 
 import lightgbm
 import numpy as np
 
+from models.leaf_grid import on_leaf_grid
 from models.spec import TeacherSpec
 from models.training_set import Rows, Scores, TrainingSet
 
 
 def teach(training: TrainingSet, spec: TeacherSpec) -> lightgbm.Booster:
-    """A LightGBM binary classifier whose raw score is the log-odds of fraud.
+    """A LightGBM binary classifier whose raw score is the log-odds of fraud, on the leaf grid.
 
     Raises ValueError when the training period lacks frauds or genuine transactions.
     """
@@ -20,7 +24,7 @@ def teach(training: TrainingSet, spec: TeacherSpec) -> lightgbm.Booster:
     rows = lightgbm.Dataset(
         training.rows, training.fraud.astype(np.float32), feature_name=list(training.feature_names), params=parameters
     )
-    return lightgbm.train(parameters, rows, spec.trees)
+    return on_leaf_grid(lightgbm.train(parameters, rows, spec.trees))
 
 
 def log_odds(booster: lightgbm.Booster, rows: Rows) -> Scores:

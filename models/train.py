@@ -1,4 +1,4 @@
-"""The whole road: teacher, then for each student export, certificate and calibration, then the manifest."""
+"""The whole road: teacher and students, for each of them export, certificate and calibration, then the manifest."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from models.certify import Certificate, certify
 from models.ensemble import read_ensemble
 from models.evaluate import detection
 from models.export import INPUT, OUTPUT, export
-from models.manifest import FORMAT, Bundle, Manifest, Reduced, TrainingWindow
+from models.manifest import FORMAT, Bundle, Manifest, Reduced, Teacher, TrainingWindow
 from models.scorer import Scorer
-from models.spec import ModelSpec, StudentSpec
+from models.spec import ModelSpec
 from models.student import distil
 from models.table import Table
-from models.teacher import log_odds, teach
+from models.teacher import teach
 from models.training_set import DAY_US, Rows, Scores, TrainingSet, same_plan
 
 LIBRARIES = ("lightgbm", "numpy", "onnx", "onnxmltools", "onnxruntime", "scikit-learn", "scipy")
@@ -72,14 +72,14 @@ def train(sets: Sets, spec: ModelSpec) -> Bundle:
     """
     teacher = teach(sets.training, spec.teacher)
     distilled_rows = np.concatenate([sets.training.rows, sets.recent])
-    student = _served(teacher, distilled_rows, sets, spec.student)
-    reduced = _served(teacher, distilled_rows, sets, spec.reduced)
+    student = _served(distil(teacher, distilled_rows, spec.student), distilled_rows, sets)
+    reduced = _served(distil(teacher, distilled_rows, spec.reduced), distilled_rows, sets)
+    again = _served(teacher, distilled_rows, sets)
 
-    teacher_text = teacher.model_to_string().encode()
     detections = {
         "student": detection(sets.held_out, student.held_out),
         "reduced": detection(sets.held_out, reduced.held_out),
-        "teacher": detection(sets.held_out, log_odds(teacher, sets.held_out.rows)),
+        "teacher": detection(sets.held_out, again.held_out),
     }
     probabilities = student.probability.at(student.held_out)
     manifest = Manifest(
@@ -91,7 +91,6 @@ def train(sets: Sets, spec: ModelSpec) -> Bundle:
         output=OUTPUT,
         onnx_sha256=sha256(student.model),
         student_sha256=sha256(student.text),
-        teacher_sha256=sha256(teacher_text),
         probability=student.probability,
         risk=student.risk,
         reduced=Reduced(
@@ -100,6 +99,13 @@ def train(sets: Sets, spec: ModelSpec) -> Bundle:
             probability=reduced.probability,
             risk=reduced.risk,
             certificate=reduced.certificate,
+        ),
+        teacher=Teacher(
+            onnx_sha256=sha256(again.model),
+            teacher_sha256=sha256(again.text),
+            probability=again.probability,
+            risk=again.risk,
+            certificate=again.certificate,
         ),
         training=TrainingWindow(
             from_us=int(sets.training.event_time_us.min()),
@@ -123,11 +129,19 @@ def train(sets: Sets, spec: ModelSpec) -> Bundle:
         },
         libraries={name: version(name) for name in LIBRARIES},
     )
-    return Bundle(manifest, student.model, student.text, teacher_text, reduced.model, reduced.text)
+    return Bundle(
+        manifest,
+        student.model,
+        student.text,
+        reduced.model,
+        reduced.text,
+        teacher=again.text,
+        teacher_model=again.model,
+    )
 
 
 class _Served(NamedTuple):
-    """A student as it is served, and its scores of the held-out rows."""
+    """A forest as it is served, and its scores of the held-out rows."""
 
     model: bytes
     text: bytes
@@ -137,17 +151,16 @@ class _Served(NamedTuple):
     held_out: Scores
 
 
-def _served(teacher: lightgbm.Booster, distilled_rows: Rows, sets: Sets, spec: StudentSpec) -> _Served:
-    student = distil(teacher, distilled_rows, spec)
-    model = export(student)
-    certificate = certify(student, model, distilled_rows)
+def _served(booster: lightgbm.Booster, rows: Rows, sets: Sets) -> _Served:
+    model = export(booster)
+    certificate = certify(booster, model, rows)
     ensemble = read_ensemble(model)
     lowest, highest = ensemble.lowest(), ensemble.highest()
     scorer = Scorer(model)
     held_out = scorer.log_odds(sets.held_out.rows).astype(np.float64)
     return _Served(
         model=model,
-        text=student.model_to_string().encode(),
+        text=booster.model_to_string().encode(),
         certificate=certificate,
         probability=probability_table(held_out, sets.held_out.fraud, lowest, highest),
         risk=risk_table(scorer.log_odds(sets.recent).astype(np.float64), lowest, highest),

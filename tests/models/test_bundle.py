@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 import pytest
 from rows import made_up_sets
@@ -43,7 +44,8 @@ def test_another_seed_or_another_row_gives_another_digest(small: Bundle) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["manifest.json", "model.onnx", "student.txt", "teacher.txt", "reduced.onnx", "reduced.txt"]
+    "name",
+    ["manifest.json", "model.onnx", "student.txt", "teacher.onnx", "teacher.txt", "reduced.onnx", "reduced.txt"],
 )
 def test_one_changed_bit_is_found_before_anything_is_parsed(small: Bundle, tmp_path: Path, name: str) -> None:
     digest = small.write(tmp_path / "one")
@@ -72,6 +74,7 @@ def test_a_bundle_is_never_overwritten(small: Bundle, tmp_path: Path) -> None:
         (lambda fields: fields.update(format=2), "this version reads 1"),
         (lambda fields: fields.pop("risk"), "risk"),
         (lambda fields: fields["reduced"].pop("risk"), "risk"),
+        (lambda fields: fields.pop("teacher"), "teacher"),
         (lambda fields: fields.update(mood="good"), "mood"),
     ],
 )
@@ -91,14 +94,29 @@ def test_the_manifest_is_canonical_json(small: Bundle) -> None:
     assert fields["output"] == "log_odds"
     assert fields["certificate"]["max_difference"] == 0.0
     assert fields["reduced"]["certificate"]["max_difference"] == 0.0
+    assert fields["teacher"]["certificate"]["max_difference"] == 0.0
 
 
 def test_every_score_the_model_can_give_lies_in_its_tables(small: Bundle) -> None:
     rows = np.random.default_rng(9).normal(scale=100.0, size=(20_000, 4)).astype(np.float32)
-    for scorer, told in ((small.scorer(), small.manifest), (small.reduced_scorer(), small.manifest.reduced)):
+    for scorer, told in (
+        (small.scorer(), small.manifest),
+        (small.reduced_scorer(), small.manifest.reduced),
+        (small.teacher_scorer(), small.manifest.teacher),
+    ):
         scores = scorer.log_odds(rows)
         for table in (told.probability, told.risk):
             assert table.log_odds[0] <= scores.min() <= scores.max() <= table.log_odds[-1]
+
+
+def test_the_teacher_scores_as_lightgbm_does_and_its_risk_is_the_rarity_of_its_own_scores(small: Bundle) -> None:
+    sets = made_up_sets()
+    booster = lightgbm.Booster(model_str=small.teacher.decode())
+    scores = small.teacher_scorer().log_odds(sets.recent)
+    assert np.array_equal(scores, booster.predict(sets.recent, raw_score=True).astype(np.float32))
+    risk = small.manifest.teacher.risk.at(scores.astype(np.float64))
+    # Forty is the rarest hundredth, up to the few rows that share its score.
+    assert 0.005 <= (risk >= 40.0).mean() <= 0.015
 
 
 def test_scoring_leaves_no_file_in_the_home_folder(small: Bundle, tmp_path: Path) -> None:
