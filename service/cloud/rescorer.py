@@ -1,0 +1,159 @@
+"""The walk of the cloud: messages in, in their order; scores out to the PoPs; rows into the lake.
+
+What a PoP ships twice is dropped by its epoch and sequence, which rise in each partition. Decisions are published
+before their rows are kept, and only what is kept moves the place: after a death some are published again, and none is
+lost; the PoP knows what it was told.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+import structlog
+
+from service.cloud import columns
+from service.cloud.columns import Malformed, Requests
+from service.cloud.lake import Kept, Lake, Part, Rescored, Through
+from service.cloud.teacher import Teacher, answers
+
+# Rows of one run of the model: beyond it a run gains nothing, and its rows leave the caches.
+BATCH: Final = 4096
+
+_log = structlog.get_logger()
+
+
+class Message(NamedTuple):
+    """A record of the topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes
+
+
+class Sink(Protocol):
+    """Where decisions go."""
+
+    def publish(self, pop: str, decisions: bytes) -> None:
+        """Send what a PoP is to know; in order for each PoP."""
+
+    def flush(self) -> None:
+        """Wait until all is delivered. Raises OSError when something was not."""
+
+
+@dataclass
+class Counts:
+    """What was done since the start."""
+
+    messages: int = 0
+    rows: int = 0
+    repeated: int = 0
+    """Rows that had come before."""
+    refused: int = 0
+    """Messages that could not be scored."""
+    reversed: int = 0
+    """Rows that the PoP approved and the teacher would decline."""
+    reversed_minor: int = 0
+    """Their amounts, minor units of the programs' currencies."""
+    kept: int = 0
+    """Rows in the lake."""
+
+
+@dataclass
+class _Partition:
+    """What of a partition is not kept yet, and how far it is."""
+
+    through: Through
+    first: int | None = None
+    last: int = -1
+    rescored: list[Rescored] = field(default_factory=list)
+
+
+class Rescorer:
+    """Scores with `teachers`, by program; publishes to `sink`; keeps in `lake`."""
+
+    def __init__(self, teachers: Mapping[str, Teacher], sink: Sink, lake: Lake) -> None:
+        self._teachers = teachers
+        self._sink = sink
+        self._lake = lake
+        self._partitions: dict[tuple[str, int], _Partition] = {}
+        self.counts = Counts()
+        self.held = 0
+        """Rows that are scored and not kept."""
+
+    def begin(self, topic: str, partition: int) -> int:
+        """Go on where the lake ends; returns the offset to read from."""
+        kept: Kept = self._lake.kept(topic, partition)
+        self._partitions[topic, partition] = _Partition(kept.through)
+        return kept.next_offset
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Score messages of partitions that were begun, and publish what came of it."""
+        by_program: dict[str, list[tuple[_Partition, Requests]]] = defaultdict(list)
+        for message in messages:
+            partition = self._partitions[message.topic, message.partition]
+            partition.first = message.offset if partition.first is None else partition.first
+            partition.last = message.offset
+            self.counts.messages += 1
+            try:
+                requests = self._fresh(partition, columns.read(message.value))
+            except Malformed as refused:
+                self.counts.refused += 1
+                _log.warning("refused", topic=message.topic, offset=message.offset, reason=str(refused))
+                continue
+            if requests is not None:
+                by_program[requests.head.program].append((partition, requests))
+        for program, taken in by_program.items():
+            self._score(self._teachers[program], taken)
+
+    def keep(self) -> None:
+        """Write what is held to the lake, once all of it is published. Raises OSError; then it is held still."""
+        self._sink.flush()
+        for (topic, number), partition in self._partitions.items():
+            if partition.first is None or not partition.rescored:
+                # Nothing new: the place stays, and what was dropped is dropped again after a restart.
+                continue
+            part = Part(topic, number, partition.first, partition.last)
+            self.counts.kept += self._lake.keep(part, partition.rescored, partition.through)
+            self.held -= sum(len(one.requests) for one in partition.rescored)
+            partition.first, partition.rescored = None, []
+
+    def _fresh(self, partition: _Partition, requests: Requests) -> Requests | None:
+        """The rows that did not come before; none where all did. Raises Malformed where no teacher here can score."""
+        head, of = requests.head, requests.columns
+        teacher = self._teachers.get(head.program)
+        if teacher is None:
+            raise Malformed("program: has no teacher here")
+        if teacher.plan_digest != head.plan_digest:
+            raise Malformed("plan_digest: is another plan than the teacher's")
+        who = (head.pop, head.program)
+        epoch, sequence = partition.through.get(who, (0, 0))
+        new = (of["epoch"] > epoch) | ((of["epoch"] == epoch) & (of["sequence"] > sequence))
+        repeated = int(len(new) - np.count_nonzero(new))
+        self.counts.repeated += repeated
+        if repeated == len(new):
+            return None
+        partition.through[who] = int(of["epoch"][-1]), int(of["sequence"][-1])
+        return requests.where(new)
+
+    def _score(self, teacher: Teacher, taken: Sequence[tuple[_Partition, Requests]]) -> None:
+        rows = columns.joined([requests.rows for _, requests in taken])
+        scored = [teacher.score(rows[at : at + BATCH]) for at in range(0, len(rows), BATCH)]
+        probability, risk = (np.concatenate(parts) for parts in zip(*scored, strict=True))
+        at = 0
+        for partition, requests in taken:
+            upto = at + len(requests)
+            said = answers(probability[at:upto], risk[at:upto], requests.head.thresholds)
+            self._sink.publish(requests.head.pop, columns.write(requests, said, teacher.digest))
+            partition.rescored.append(Rescored(requests, said, teacher.features, teacher.digest))
+            self._count(requests, said.rescored_verdict)
+            at = upto
+
+    def _count(self, requests: Requests, verdict: columns.Column) -> None:
+        reverses = (requests.columns["policy_verdict"] == columns.APPROVE) & (verdict == columns.DECLINE)
+        self.counts.rows += len(requests)
+        self.held += len(requests)
+        self.counts.reversed += int(np.count_nonzero(reverses))
+        self.counts.reversed_minor += int(requests.columns["amount_minor"][reverses].clip(min=0).sum())
