@@ -1,8 +1,12 @@
-//! What the journal costs, without a wire and a model of note: `cargo run --release --example journal_cost FOLDER`.
-//! Prints JSON: bytes a record, nanoseconds a transaction with and without a journal by size of drain, the longest append
+//! What the journal costs, without a wire and a model of note: `cargo run --release --example journal_cost FOLDER [INPUTS]`;
+//! with `replay` behind that, takes what an earlier run left in once more and does nothing else. Prints JSON: bytes a record, nanoseconds a transaction with and without a journal by size of drain, the longest append
 //! while a sync is under way, and replayed inputs a second.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use fraudgate_core::{
     key::HashKey,
@@ -142,10 +146,30 @@ fn run(engine: &mut Engine, asked: &mut Vec<Asked>, size: usize) -> (f64, f64) {
     (each.get(each.len() / 2).copied().unwrap_or(0.0), longest)
 }
 
+/// Takes a journal of so many inputs in again; gives the engine, and inputs a second.
+fn replay(path: &Path, inputs: i64) -> Result<(Engine, f64), Box<dyn std::error::Error>> {
+    let mut again = engine()?;
+    let disk: Arc<dyn Disk> = Arc::new(Folder::open(path)?);
+    let mut keyring = Keyring::open(disk.clone(), &SECRET)?;
+    let began = Instant::now();
+    let recovered = recover(&*disk, &mut keyring, &mut again, &mut |_, _| {})?;
+    let rate = inputs as f64 / began.elapsed().as_secs_f64();
+    assert_eq!(recovered.inputs, inputs as u64);
+    Ok((again, rate))
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(std::env::args().nth(1).ok_or("usage: journal_cost FOLDER")?);
     let inputs: i64 = std::env::args().nth(2).map_or(Ok(300_000), |inputs| inputs.parse())?;
     let mut report = Vec::new();
+    if std::env::args().nth(3).is_some_and(|word| word == "replay") {
+        for size in [1, 8, 64] {
+            let (_, rate) = replay(&folder.join(format!("{size}")), inputs)?;
+            report.push(format!(r#"{{"drain":{size},"replayed_a_second":{rate:.0}}}"#));
+        }
+        println!("[{}]", report.join(",\n "));
+        return Ok(());
+    }
     for size in [1_usize, 8, 64] {
         for journaled in [false, true] {
             let mut engine = engine()?;
@@ -164,8 +188,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     spool_inputs: None,
                 };
                 let disk: Arc<dyn Disk> = Arc::new(Folder::open(&path)?);
-                let keyring = Keyring::open(disk.clone(), &SECRET)?;
-                let recovered = recover(&*disk, &keyring, &mut engine, &mut |_, _| {})?;
+                let mut keyring = Keyring::open(disk.clone(), &SECRET)?;
+                let recovered = recover(&*disk, &mut keyring, &mut engine, &mut |_, _| {})?;
                 let attended = attend(Keeper::begin(disk, keyring, &settings, 1, 1, Box::new(|| {}))?)?;
                 let writer = Writer::begin(attended, &settings, &recovered, 1, engine.programs(), clock())?;
                 status = Some(writer.status());
@@ -188,12 +212,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let digest = engine.digest();
             drop(engine);
             if journaled {
-                let mut again = self::engine()?;
-                let disk = Folder::look(&path);
-                let keyring = Keyring::open(Arc::new(Folder::look(&path)), &SECRET)?;
-                let began = Instant::now();
-                recover(&disk, &keyring, &mut again, &mut |_, _| {})?;
-                let rate = inputs as f64 / began.elapsed().as_secs_f64();
+                let (again, rate) = replay(&path, inputs)?;
                 assert_eq!(again.digest(), digest, "what was recovered is another state");
                 report.push(format!(r#"{{"drain":{size},"replayed_a_second":{rate:.0}}}"#));
             }

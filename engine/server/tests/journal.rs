@@ -138,9 +138,9 @@ fn start(path: &Path, settings: &Settings, faults: &Arc<Faults>) -> Result<(Engi
         path: path.to_owned(),
         faults: faults.clone(),
     });
-    let keyring = Keyring::open(disk.clone(), &SECRET)?;
+    let mut keyring = Keyring::open(disk.clone(), &SECRET)?;
     let mut engine = engine(0);
-    let recovered = recover(&*disk, &keyring, &mut engine, &mut |_, _| {})?;
+    let recovered = recover(&*disk, &mut keyring, &mut engine, &mut |_, _| {})?;
     let (epoch, next) = (recovered.epoch, recovered.next_segment);
     let attended = attend(Keeper::begin(disk, keyring, settings, epoch, next, Box::new(|| {}))?)?;
     let (next, programs) = (engine.sequence() + 1, engine.programs());
@@ -149,17 +149,23 @@ fn start(path: &Path, settings: &Settings, faults: &Arc<Faults>) -> Result<(Engi
     Ok((engine, recovered))
 }
 
-/// The state that the files of a folder make, as they are now, without disturbing who writes to them.
-fn look(path: &Path) -> Result<(Engine, Recovered), JournalError> {
+/// What is on disk now: what a process leaves that is killed now.
+fn copy(path: &Path) -> TempDir {
     let copy = TempDir::new().unwrap();
     for entry in std::fs::read_dir(path).unwrap() {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
     }
+    copy
+}
+
+/// The state that the files of a folder make, as they are now, without disturbing who writes to them.
+fn look(path: &Path) -> Result<(Engine, Recovered), JournalError> {
+    let copy = copy(path);
     let disk: Arc<dyn Disk> = Arc::new(Folder::open(copy.path()).unwrap());
-    let keyring = Keyring::open(disk.clone(), &SECRET)?;
+    let mut keyring = Keyring::open(disk.clone(), &SECRET)?;
     let mut engine = engine(0);
-    let recovered = recover(&*disk, &keyring, &mut engine, &mut |_, _| {})?;
+    let recovered = recover(&*disk, &mut keyring, &mut engine, &mut |_, _| {})?;
     Ok((engine, recovered))
 }
 
@@ -322,11 +328,7 @@ fn a_key_that_was_written_in_part_is_followed_by_none() {
 
 /// What a process leaves that is killed now, with a change made to it.
 fn left_with(path: &Path, change: impl Fn(&Path)) -> Result<(Engine, Recovered), JournalError> {
-    let copy = TempDir::new().unwrap();
-    for entry in std::fs::read_dir(path).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
+    let copy = copy(path);
     change(copy.path());
     look(copy.path())
 }
@@ -385,6 +387,25 @@ fn damage_that_a_later_chunk_of_the_same_segment_knew_synced_is_named_though_the
     let error = left_with(folder.path(), harm).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("segment 1 at offset"), "{error}");
     drop(engine);
+}
+
+#[test]
+fn damage_to_what_a_recovery_made_sure_of_is_named_though_nothing_that_came_after_is_left() {
+    let (folder, faults) = (TempDir::new().unwrap(), Arc::default());
+    let (mut engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
+    send(&mut engine, 0..10);
+    // The process is killed; the next life takes in what is there, and the machine loses its power before more is synced.
+    let killed = copy(folder.path());
+    let (next, recovered) = start(killed.path(), &settings(killed.path()), &faults).unwrap();
+    let end = recovered.end.unwrap();
+    let newest = newest(killed.path());
+    let harm = |path: &Path| {
+        lose(&path.join(format!("{newest:016}.segment")), 0, 8_192);
+        lose(&path.join(format!("{:016}.segment", end.segment)), end.offset - 20, 1);
+    };
+    let error = left_with(killed.path(), harm).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("segment 1 at offset"), "{error}");
+    drop((engine, next));
 }
 
 #[test]

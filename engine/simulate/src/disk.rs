@@ -374,7 +374,7 @@ impl SimulatedDisk {
             return None;
         }
         let bit = 1 << state.random.below(8);
-        let unvouched = segment.and_then(|segment| vouch::unvouched(&state.files, segment, offset));
+        let unvouched = segment.and_then(|segment| vouch::unvouched(&state.files, &state.keys, segment, offset));
         let file = match segment {
             Some(segment) => state.files.get_mut(&segment)?,
             None => &mut state.keys,
@@ -392,6 +392,16 @@ impl SimulatedDisk {
         state.trace.tell("rot", &[number, offset as u64, u64::from(bit)]);
         state.trace.remark(|| format!("{rot:?}"));
         Some(rot)
+    }
+
+    /// What [`Rot::unvouched`] says, by what is on the disk now.
+    pub fn unvouched(&self, rot: &Rot) -> Option<u64> {
+        let segment = rot.segment?;
+        let state = self.state();
+        // As it would read without the flipped bit.
+        let mut files = state.files.clone();
+        *files.get_mut(&segment)?.cached.get_mut(rot.offset)? ^= rot.bit;
+        vouch::unvouched(&files, &state.keys, segment, rot.offset)
     }
 
     /// Puts a flipped bit right, as from a copy elsewhere.
@@ -610,6 +620,7 @@ mod vouch {
 
     use fraudgate_core::journal::{
         chunk,
+        keys::SyncedEnd,
         segment::{HEADER, Header},
     };
 
@@ -626,8 +637,19 @@ mod vouch {
         chunks
     }
 
+    /// Whether the key file says that a segment is synced through more than `offset`.
+    fn said(keys: &File, segment: u64, offset: u64) -> bool {
+        keys.cached.split_inclusive(|&byte| byte == b'\n').any(|line| {
+            let said = serde_json::from_slice::<SyncedEnd>(line)
+                .ok()
+                .filter(|_| line.ends_with(b"\n"));
+            let end = said.and_then(|said| said.read());
+            end.is_some_and(|end| end.segment == segment && end.offset > offset)
+        })
+    }
+
     /// The sequence of the first input at a place or behind it, when nothing later says that the place was synced.
-    pub fn unvouched(files: &BTreeMap<u64, File>, segment: u64, offset: usize) -> Option<u64> {
+    pub fn unvouched(files: &BTreeMap<u64, File>, keys: &File, segment: u64, offset: usize) -> Option<u64> {
         let bytes = &files.get(&segment)?.cached;
         let chunks = self::chunks(bytes);
         let place = chunks.iter().rposition(|&(at, _)| at <= offset);
@@ -642,7 +664,7 @@ mod vouch {
             names.is_some_and(|end| end.segment == segment && end.offset > begins as u64)
                 && self::chunks(&file.cached).iter().any(|(_, header)| header.synced > 0)
         });
-        if within || beyond {
+        if within || beyond || said(keys, segment, begins as u64) {
             return None;
         }
         let first = place.map(|place| chunks[place].1.first);

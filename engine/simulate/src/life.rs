@@ -92,9 +92,9 @@ impl Life {
             keys.fill(bytes);
             Ok(())
         };
-        let keyring = Keyring::open(mounted.clone(), &SECRET)?.drawing(Box::new(draw));
+        let mut keyring = Keyring::open(mounted.clone(), &SECRET)?.drawing(Box::new(draw));
         let mut engine = scenario.engine(rows, scenario.ahead_us).map_err(JournalError)?;
-        let recovered = recover(&*mounted, &keyring, &mut engine, &mut |_, _| {})?;
+        let recovered = recover(&*mounted, &mut keyring, &mut engine, &mut |_, _| {})?;
         let (epoch, next) = (recovered.epoch, recovered.next_segment);
         let keeper = Keeper::begin(mounted, keyring, &scenario.settings, epoch, next, Box::new(|| {}))?;
         let desk = keeper.desk().clone();

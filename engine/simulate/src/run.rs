@@ -363,16 +363,23 @@ impl Run {
                             needed = Durability::Synced;
                         }
                         self.disk.restart(power);
+                        if let Some(rot) = &mut rot {
+                            // With its power the machine may have lost whatever knew that what rots was synced.
+                            rot.unvouched = rot.unvouched.or_else(|| self.disk.unvouched(rot));
+                        }
                         continue;
                     }
                     let after = self.disk.suffered();
                     self.disk.restart(false);
-                    if let Some(rot) = rot.take() {
-                        self.played.named += 1;
-                        self.disk.heal(rot);
-                    } else if !self.bad_times && after.reads == before.reads {
-                        return Err(format!("it does not begin, and nothing is damaged: {error}"));
+                    // The disk may have failed it; it is tried again. Else it is the flipped bit that keeps it from beginning.
+                    if self.bad_times || after.reads != before.reads {
+                        continue;
                     }
+                    let Some(rot) = rot.take() else {
+                        return Err(format!("it does not begin, and nothing is damaged: {error}"));
+                    };
+                    self.played.named += 1;
+                    self.disk.heal(rot);
                 }
             }
         }

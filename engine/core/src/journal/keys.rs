@@ -4,6 +4,7 @@
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 
+use super::segment::End;
 use crate::model::hex;
 
 /// Bytes of a wrapped key: nonce, key, tag.
@@ -16,7 +17,7 @@ pub struct KeyEncryptionKey {
     pub name: String,
 }
 
-/// One segment's key, wrapped: a line of the key file, as JSON.
+/// One segment's key, wrapped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrappedKey {
@@ -28,6 +29,57 @@ pub struct WrappedKey {
     pub under: String,
     /// The wrapped key, in hex.
     pub key: String,
+}
+
+/// A line of the key file, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// A segment's key.
+    Key(WrappedKey),
+    /// Where a segment ends.
+    End(SyncedEnd),
+}
+
+/// Says, away from the segments themselves, that one is synced and where it ends: whatever of it is missing later is damage,
+/// and never a write that was under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncedEnd {
+    segment: u64,
+    /// The offset behind its last chunk.
+    end: u64,
+    /// Its digest through there, in hex.
+    digest: String,
+    /// CRC32C of the segment, the end and the digest's bytes.
+    crc: u32,
+}
+
+impl SyncedEnd {
+    /// The line that says so.
+    pub fn new(end: &End) -> SyncedEnd {
+        SyncedEnd {
+            segment: end.segment,
+            end: end.offset,
+            digest: hex(&end.digest),
+            crc: checksum(end),
+        }
+    }
+
+    /// What it says; `None` when it is not as it was written.
+    pub fn read(&self) -> Option<End> {
+        let end = End {
+            segment: self.segment,
+            offset: self.end,
+            digest: unhex(&self.digest)?,
+        };
+        (checksum(&end) == self.crc).then_some(end)
+    }
+}
+
+fn checksum(end: &End) -> u32 {
+    let numbers = crc32c::crc32c_append(crc32c::crc32c(&end.segment.to_le_bytes()), &end.offset.to_le_bytes());
+    crc32c::crc32c_append(numbers, &end.digest)
 }
 
 /// Why a key cannot be unwrapped.
@@ -139,6 +191,27 @@ pub fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_reads_as_it_was_written_and_no_other_line_passes_for_it() {
+        let end = End {
+            segment: 7,
+            offset: 4_123,
+            digest: [9; 32],
+        };
+        let line = serde_json::to_string(&Line::End(SyncedEnd::new(&end))).unwrap();
+        let read = |line: &[u8]| match serde_json::from_slice(line) {
+            Ok(Line::End(said)) => said.read(),
+            Ok(Line::Key(_)) | Err(_) => None,
+        };
+        assert_eq!(read(line.as_bytes()), Some(end));
+        for bit in 0..line.len() * 8 {
+            let mut flipped = line.clone().into_bytes();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            // A letter's case says nothing in hexadecimal digits.
+            assert!(read(&flipped).is_none_or(|said| said == end), "bit {bit}");
+        }
+    }
 
     #[test]
     fn a_wrapped_key_unwraps_under_its_own_key_alone() {

@@ -14,7 +14,7 @@ pub struct Reader<'a> {
     header: segment::Header,
     seal: Seal,
     chain: Chain,
-    /// Where the segment after says that this one ends.
+    /// Where it ends, as the segment after says, or the key file.
     end: Option<End>,
     at: usize,
     number: u32,
@@ -83,8 +83,8 @@ pub enum Next<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of the segment in `bytes`, which are opened in place. `end` is what the segment after says of it, if there is
-    /// one: then nothing of it may be missing.
+    /// A reader of the segment in `bytes`, which are opened in place. `end` is what is said elsewhere of
+    /// its end: then nothing of it may be missing.
     pub fn new(bytes: &'a mut [u8], key: &[u8; 32], end: Option<End>) -> Result<Reader<'a>, NoHeader> {
         let header = segment::Header::read(bytes)?;
         let chain = Chain::begin(&header.write());
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
             && self.at as u64 >= end.offset
         {
             if end != self.end() {
-                return Err(self.damage(None, "is not what the segment after says of it"));
+                return Err(self.damage(None, "is not what was said of its end"));
             }
             return Ok(Next::Tail(self.tail(0)));
         }

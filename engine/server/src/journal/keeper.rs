@@ -199,7 +199,7 @@ impl Keeper {
     }
 
     /// Syncs what was written, in order. Says whether anything was, and whether the end has come.
-    fn sync(&self) -> (bool, bool) {
+    fn sync(&mut self) -> (bool, bool) {
         let (open, closing) = {
             let state = self.desk.state();
             (state.open.clone(), state.closing)
@@ -213,6 +213,12 @@ impl Keeper {
             }
             any |= segment.sync();
             failed |= segment.has_failed();
+        }
+        for end in open.iter().filter_map(|segment| segment.end()) {
+            // The header of the segment behind it says the same, when that is synced.
+            if let Err(error) = self.keyring.say_end(end) {
+                self.desk.state().error = Some(error.0);
+            }
         }
         self.desk.state().open.retain(|segment| !segment.is_done());
         (any, closing)

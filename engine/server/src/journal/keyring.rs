@@ -1,10 +1,14 @@
-//! The file `keys`: one wrapped key a line, as JSON. A key stands there, synced, before its segment is written to.
+//! The file `keys`, a line each, as JSON: the wrapped key of each segment, synced before that is written to; and where each
+//! segment ends that is synced and done with, so that what is lost of it never passes for a write that was under way.
 
 use std::{io, sync::Arc};
 
 use fraudgate_core::{
     broken::{self, Broken},
-    journal::keys::{KeyEncryptionKey, WrappedKey},
+    journal::{
+        keys::{KeyEncryptionKey, Line, SyncedEnd, WrappedKey},
+        segment::End,
+    },
 };
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -18,6 +22,8 @@ pub struct Keyring {
     disk: Arc<dyn Disk>,
     kek: KeyEncryptionKey,
     keys: Vec<WrappedKey>,
+    /// Ends of segments, in the order in which they were synced.
+    ends: Vec<End>,
     /// The file ends within a line, whose writing was cut short.
     torn: bool,
     random: Random,
@@ -26,11 +32,12 @@ pub struct Keyring {
 impl Keyring {
     /// Reads the key file. `secret` is the key-encryption key.
     pub fn open(disk: Arc<dyn Disk>, secret: &[u8; 32]) -> Result<Keyring, JournalError> {
-        let (keys, torn) = read(&*disk)?;
+        let (keys, ends, torn) = read(&*disk)?;
         Ok(Keyring {
             disk,
             kek: kek(secret)?,
             keys,
+            ends,
             torn,
             random: Box::new(draw),
         })
@@ -68,26 +75,46 @@ impl Keyring {
         }
         let wrapped = self.kek.wrap(segment, epoch, &key, nonce);
         let wrapped = wrapped.ok_or_else(|| JournalError("a key could not be wrapped".to_owned()))?;
-        if self.torn {
-            let mended = self.disk.replace_keys(&lines(&self.keys)?);
-            mended.map_err(|e| failed("keys")(&e))?;
-            self.torn = false;
-        }
-        let appended = self.disk.append_keys(&lines(std::slice::from_ref(&wrapped))?);
-        // A part of the line may be there, and the next one must not follow it.
-        self.torn = appended.is_err();
-        appended.map_err(|e| failed("keys")(&e))?;
+        self.append(&lines(std::slice::from_ref(&wrapped), &[])?)?;
         self.keys.push(wrapped);
         Ok(key)
     }
 
+    /// Where a segment ends, if that was said.
+    pub fn end(&self, segment: u64) -> Option<End> {
+        self.ends.iter().rev().find(|end| end.segment == segment).copied()
+    }
+
+    /// Says where a segment ends, which must be synced through there.
+    pub fn say_end(&mut self, end: End) -> Result<(), JournalError> {
+        if self.end(end.segment) == Some(end) {
+            return Ok(());
+        }
+        self.append(&lines(&[], &[end])?)?;
+        self.ends.push(end);
+        Ok(())
+    }
+
     /// Forgets the keys of segments before `first`: what they sealed is gone for good.
     pub fn forget(&mut self, first: u64) -> Result<(), JournalError> {
-        let kept: Vec<WrappedKey> = self.keys.iter().filter(|key| key.segment >= first).cloned().collect();
-        let replaced = self.disk.replace_keys(&lines(&kept)?);
+        let keys: Vec<WrappedKey> = self.keys.iter().filter(|key| key.segment >= first).cloned().collect();
+        let ends: Vec<End> = self.ends.iter().filter(|end| end.segment >= first).copied().collect();
+        let replaced = self.disk.replace_keys(&lines(&keys, &ends)?);
         replaced.map_err(|e| failed("keys")(&e))?;
-        self.keys = kept;
+        (self.keys, self.ends, self.torn) = (keys, ends, false);
         Ok(())
+    }
+
+    fn append(&mut self, line: &[u8]) -> Result<(), JournalError> {
+        if self.torn {
+            let mended = self.disk.replace_keys(&lines(&self.keys, &self.ends)?);
+            mended.map_err(|e| failed("keys")(&e))?;
+            self.torn = false;
+        }
+        let appended = self.disk.append_keys(line);
+        // A part of the line may be there, and the next one must not follow it.
+        self.torn = appended.is_err();
+        appended.map_err(|e| failed("keys")(&e))
     }
 }
 
@@ -103,7 +130,8 @@ pub fn rotate(disk: &Arc<dyn Disk>, from: &[u8; 32], to: &[u8; 32]) -> Result<us
         let new = to.wrap(old.segment, old.epoch, &key, nonce);
         wrapped.push(new.ok_or_else(|| JournalError("a key could not be wrapped".to_owned()))?);
     }
-    disk.replace_keys(&lines(&wrapped)?).map_err(|e| failed("keys")(&e))?;
+    disk.replace_keys(&lines(&wrapped, &ring.ends)?)
+        .map_err(|e| failed("keys")(&e))?;
     Ok(wrapped.len())
 }
 
@@ -117,26 +145,37 @@ fn kek(secret: &[u8; 32]) -> Result<KeyEncryptionKey, JournalError> {
 }
 
 /// The whole lines of the key file, and whether there is more than those.
-fn read(disk: &dyn Disk) -> Result<(Vec<WrappedKey>, bool), JournalError> {
+fn read(disk: &dyn Disk) -> Result<(Vec<WrappedKey>, Vec<End>, bool), JournalError> {
     let bytes = disk.keys().map_err(|e| failed("keys")(&e))?;
-    let mut keys = Vec::new();
+    let (mut keys, mut ends) = (Vec::new(), Vec::new());
     let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').enumerate().peekable();
     while let Some((line, text)) = lines.next() {
         // The last line may not be written to its end, or have reached the disk in part: its segment was never written to.
         // If it was, and the line is damaged, whoever needs the key says so.
-        let key = serde_json::from_slice(text);
-        if lines.peek().is_none() && (key.is_err() || !text.ends_with(b"\n")) {
-            return Ok((keys, true));
+        let said = serde_json::from_slice(text)
+            .map_err(|e| e.to_string())
+            .and_then(|said| match said {
+                Line::Key(key) => Ok((Some(key), None)),
+                Line::End(end) => match end.read() {
+                    Some(end) => Ok((None, Some(end))),
+                    None => Err("it is not as it was written".to_owned()),
+                },
+            });
+        if lines.peek().is_none() && (said.is_err() || !text.ends_with(b"\n")) {
+            return Ok((keys, ends, true));
         }
-        keys.push(key.map_err(|e| failed(&format!("keys, line {}", line + 1))(&e))?);
+        let (key, end) = said.map_err(|e| failed(&format!("keys, line {}", line + 1))(&e))?;
+        keys.extend(key);
+        ends.extend(end);
     }
-    Ok((keys, false))
+    Ok((keys, ends, false))
 }
 
-fn lines(keys: &[WrappedKey]) -> Result<Vec<u8>, JournalError> {
+fn lines(keys: &[WrappedKey], ends: &[End]) -> Result<Vec<u8>, JournalError> {
     let mut lines = Vec::new();
-    for key in keys {
-        serde_json::to_writer(&mut lines, key).map_err(|e| failed("keys")(&e))?;
+    let keys = keys.iter().cloned().map(Line::Key);
+    for line in keys.chain(ends.iter().map(|end| Line::End(SyncedEnd::new(end)))) {
+        serde_json::to_writer(&mut lines, &line).map_err(|e| failed("keys")(&e))?;
         lines.push(b'\n');
     }
     Ok(lines)

@@ -46,7 +46,7 @@ pub trait Visit {
 /// bytes are read and how many there are.
 pub fn recover(
     disk: &dyn Disk,
-    keyring: &Keyring,
+    keyring: &mut Keyring,
     engine: &mut Engine,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Recovered, JournalError> {
@@ -55,6 +55,10 @@ pub fn recover(
     recovered.inputs = fold.0.inputs;
     recovered.fresh = fold.0.finish(recovered.epoch);
     renew(disk, recovered.end)?;
+    // What comes now stands behind this end, and says so only when it is synced itself.
+    if let Some(end) = recovered.end {
+        keyring.say_end(end)?;
+    }
     for blank in blanks(disk)? {
         disk.remove(blank)
             .map_err(|e| failed(&format!("segment {blank}"))(&e))?;
@@ -111,8 +115,9 @@ pub fn read(
         .map(|(place, _)| ends(&chain, place).map_or(0, |end| end.offset))
         .sum();
     for (place, header) in chain.iter().enumerate() {
-        let end = ends(&chain, place);
         let number = header.segment;
+        let said = keyring.end(number);
+        let end = ends(&chain, place).or(said);
         let bytes = disk.read(number, end.map_or(u64::MAX, |end| end.offset));
         let mut bytes = bytes.map_err(|e| failed(&format!("segment {number}"))(&e))?;
         let key = keyring.key(number)?;
@@ -121,7 +126,13 @@ pub fn read(
             Ok(tail) => (tail, true),
             // A machine that lost its power may have kept segments after this one and not its end: when nothing in them or
             // in it says that this was synced, nobody was promised what is missing.
-            Err(Stopped { at, damage }) if !damage.synced && !vouched(disk, &chain[place + 1..])? => (at, false),
+            Err(Stopped { at, damage })
+                if !damage.synced
+                    && said.is_none_or(|said| said.offset <= damage.offset)
+                    && !vouched(disk, &chain[place + 1..])? =>
+            {
+                (at, false)
+            }
             Err(Stopped { damage, .. }) => return Err(JournalError(damage.to_string())),
         };
         stated |= tail.end.offset > segment::HEADER as u64;

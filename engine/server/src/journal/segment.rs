@@ -1,9 +1,11 @@
 //! One segment as the two threads share it: the engine's writes and says how far, the keeper's syncs and says how far.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
+
+use fraudgate_core::journal::segment::End;
 
 use super::disk::SegmentFile;
 
@@ -15,7 +17,8 @@ pub struct Segment {
     pub file: Arc<dyn SegmentFile>,
     written: AtomicU64,
     synced: AtomicU64,
-    ended: AtomicBool,
+    /// Where it ends, when nothing more is written to it.
+    end: OnceLock<End>,
     failed: AtomicBool,
 }
 
@@ -27,7 +30,7 @@ impl Segment {
             file,
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
+            end: OnceLock::new(),
             failed: AtomicBool::new(false),
         })
     }
@@ -37,9 +40,16 @@ impl Segment {
         self.written.store(offset, Ordering::Release);
     }
 
-    /// Nothing more is written to it.
-    pub fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+    /// Nothing more is written to it: it ends here.
+    pub fn ends(&self, end: End) {
+        // It ends once.
+        let _ = self.end.set(end);
+    }
+
+    /// Where it ends, when all of it is synced and nothing more is written to it.
+    pub fn end(&self) -> Option<End> {
+        let end = self.end.get().filter(|end| end.offset == self.synced());
+        end.filter(|_| !self.has_failed()).copied()
     }
 
     /// It is never trusted again.
@@ -59,7 +69,7 @@ impl Segment {
 
     /// Whether there is nothing more to sync of it, ever.
     pub fn is_done(&self) -> bool {
-        self.has_failed() || self.ended.load(Ordering::Acquire) && self.synced() == self.written.load(Ordering::Acquire)
+        self.has_failed() || self.end().is_some()
     }
 
     /// Syncs what was written. Says whether there was anything.

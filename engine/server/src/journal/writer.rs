@@ -146,21 +146,9 @@ impl Writer {
 
     /// Takes note of what was synced, and of what failed.
     fn settle(&mut self) {
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|current| current.segment.has_failed())
-        {
-            self.abandon();
-        }
-        while let Some(front) = self.unsynced.front() {
-            if front.segment.has_failed() {
-                self.abandon();
-                break;
-            }
-            if front.segment.synced() < front.end.offset {
-                break;
-            }
+        // What was synced before a file failed stays so.
+        let is_synced = |front: &Sealed| front.segment.synced() >= front.end.offset;
+        while self.unsynced.front().is_some_and(is_synced) {
             let Some(mut sealed) = self.unsynced.pop_front() else {
                 break;
             };
@@ -174,6 +162,12 @@ impl Writer {
                 self.spared += sealed.bytes.capacity();
                 self.spare.push(sealed.bytes);
             }
+        }
+        let failed = |segment: &Arc<Segment>| segment.has_failed();
+        if self.current.as_ref().is_some_and(|current| failed(&current.segment))
+            || self.unsynced.front().is_some_and(|front| failed(&front.segment))
+        {
+            self.abandon();
         }
         self.status.held.store(self.held as u64, Ordering::Relaxed);
     }
@@ -264,10 +258,11 @@ impl Writer {
                 self.desk.open(current.segment.clone());
                 self.status.segment.store(prepared.number, Ordering::Relaxed);
                 if let Some(before) = self.current.replace(current) {
-                    before.segment.end();
+                    before.segment.ends(before.open.end());
                 }
-                if let Some(previous) = previous {
-                    self.desk.release(previous.segment);
+                // Were the newest lost with the machine's power, the journal would end there.
+                if let Some(good) = self.good {
+                    self.desk.release(good.segment);
                 }
             }
             None => {

@@ -40,8 +40,8 @@ impl Server {
         let folder = Folder::open(&settings.folder)
             .map_err(|e| ServerError(format!("journal: {}: {e}", settings.folder.display())))?;
         let disk: Arc<dyn Disk> = Arc::new(folder);
-        let keyring = Keyring::open(disk.clone(), secret).map_err(|e| error(&e))?;
-        let recovered = recover(&*disk, &keyring, &mut self.engine, progress).map_err(|e| error(&e))?;
+        let mut keyring = Keyring::open(disk.clone(), secret).map_err(|e| error(&e))?;
+        let recovered = recover(&*disk, &mut keyring, &mut self.engine, progress).map_err(|e| error(&e))?;
         let news = Arc::new(Notify::new());
         let tell = news.clone();
         let tell = Box::new(move || tell.notify_one());
