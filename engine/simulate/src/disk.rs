@@ -54,9 +54,9 @@ pub struct Rot {
     pub offset: usize,
     bit: u8,
     made: u64,
-    /// The sequence of the first input that may be lost by it unnoticed: it stands where nothing says any more that it was
-    /// synced.
-    pub unvouched: Option<u64>,
+    /// The least and the greatest sequence from which on inputs may be lost by it unnoticed: it stands where nothing says any
+    /// more that it was synced.
+    pub unvouched: Option<(u64, u64)>,
 }
 
 struct State {
@@ -395,7 +395,7 @@ impl SimulatedDisk {
     }
 
     /// What [`Rot::unvouched`] says, by what is on the disk now.
-    pub fn unvouched(&self, rot: &Rot) -> Option<u64> {
+    pub fn unvouched(&self, rot: &Rot) -> Option<(u64, u64)> {
         let segment = rot.segment?;
         let state = self.state();
         // As it would read without the flipped bit.
@@ -648,8 +648,9 @@ mod vouch {
         })
     }
 
-    /// The sequence of the first input at a place or behind it, when nothing later says that the place was synced.
-    pub fn unvouched(files: &BTreeMap<u64, File>, keys: &File, segment: u64, offset: usize) -> Option<u64> {
+    /// From which sequence on inputs are lost when a place is, when nothing later says that it was synced: the least and the
+    /// greatest.
+    pub fn unvouched(files: &BTreeMap<u64, File>, keys: &File, segment: u64, offset: usize) -> Option<(u64, u64)> {
         let bytes = &files.get(&segment)?.cached;
         let chunks = self::chunks(bytes);
         let place = chunks.iter().rposition(|&(at, _)| at <= offset);
@@ -667,7 +668,10 @@ mod vouch {
         if within || beyond || said(keys, segment, begins as u64) {
             return None;
         }
-        let first = place.map(|place| chunks[place].1.first);
-        first.or_else(|| Header::read(bytes).ok().map(|header| header.first))
+        match place.map(|place| chunks[place].1.first) {
+            Some(first) => Some((first, first)),
+            // Without its header the segment is gone as a whole; some of it may stand in one that was given up before.
+            None => Header::read(bytes).ok().map(|header| (header.first, u64::MAX)),
+        }
     }
 }

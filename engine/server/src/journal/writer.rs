@@ -260,8 +260,9 @@ impl Writer {
                 if let Some(before) = self.current.replace(current) {
                     before.segment.ends(before.open.end());
                 }
-                // Were the newest lost with the machine's power, the journal would end there.
-                if let Some(good) = self.good {
+                // Were the newest lost with the machine's power, the journal would end there, and could begin there only if it
+                // states the programs.
+                if let Some(good) = self.good.filter(|good| good.offset > HEADER as u64) {
                     self.desk.release(good.segment);
                 }
             }
