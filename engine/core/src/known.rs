@@ -62,6 +62,11 @@ impl Known {
         (place.0 >= self.forgotten).then_some(place)
     }
 
+    /// Looks an id up that will be taken next, so that its place in the index is in the caches by then. Changes nothing.
+    pub fn announce(&self, id: KeyHash) {
+        std::hint::black_box(self.young.get(&id));
+    }
+
     /// Remembers an id that is not known yet.
     pub fn take(&mut self, id: KeyHash, payload: KeyHash, sequence: u64) -> Place {
         if self.taken.len() == self.capacity {

@@ -5,6 +5,9 @@
 //! changed, its state is folded anew under the plan of now, entities and numbers by their names.
 
 mod again;
+mod ahead;
+
+pub use ahead::Ahead;
 
 use prost::Message;
 

@@ -43,9 +43,9 @@ fn journal(path: &Path) -> u64 {
         spool_inputs: None,
     };
     let disk: Arc<dyn Disk> = Arc::new(Folder::open(path).unwrap());
-    let keyring = Keyring::open(disk.clone(), &SECRET).unwrap();
+    let mut keyring = Keyring::open(disk.clone(), &SECRET).unwrap();
     let mut engine = engine(1);
-    let recovered = recover(&*disk, &keyring, &mut engine, &mut |_, _| {}).unwrap();
+    let recovered = recover(&*disk, &mut keyring, &mut engine, &mut |_, _| {}).unwrap();
     let (epoch, next) = (recovered.epoch, recovered.next_segment);
     let keeper = Keeper::begin(disk, keyring, &settings, epoch, next, Box::new(|| {})).unwrap();
     let attended = attend(keeper).unwrap();

@@ -19,6 +19,8 @@ pub struct Reader<'a> {
     at: usize,
     number: u32,
     next: u64,
+    /// The offset through which the chunks so far know it synced.
+    synced: u64,
 }
 
 /// A chunk that was read.
@@ -39,6 +41,9 @@ pub struct Tail {
     pub end: End,
     /// The sequence of the next input.
     pub next: u64,
+    /// The offset through which its chunks know it, and all before it, synced: its header's end when only all before it was;
+    /// 0 when none says so.
+    pub synced: u64,
     /// The bytes behind that are no whole chunk: a write that was under way when the process or the machine died.
     pub torn: usize,
 }
@@ -95,6 +100,7 @@ impl<'a> Reader<'a> {
             at: segment::HEADER,
             number: 0,
             next: header.first,
+            synced: 0,
             header,
             bytes,
         })
@@ -137,6 +143,7 @@ impl<'a> Reader<'a> {
         self.number += 1;
         self.next += u64::from(header.count);
         self.chain = chain;
+        self.synced = self.synced.max(header.synced);
         Ok(Next::Chunk(Chunk {
             first: header.first,
             count: header.count,
@@ -181,6 +188,7 @@ impl<'a> Reader<'a> {
         Tail {
             end: self.end(),
             next: self.next,
+            synced: self.synced,
             torn,
         }
     }

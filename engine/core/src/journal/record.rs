@@ -74,6 +74,22 @@ pub enum Record<'a> {
     Rescored(Rescored),
 }
 
+impl<'a> Record<'a> {
+    /// An input by itself, without the row that it saw; a program's statement as it is.
+    pub fn detached(self) -> Result<Record<'static>, Stated<'a>> {
+        Ok(match self {
+            Record::Program(stated) => return Err(stated),
+            Record::Transaction(admitted, scored) => {
+                let scored = scored.map(|Scored { assessment, .. }| Scored { assessment, row: &[] });
+                Record::Transaction(admitted, scored)
+            }
+            Record::History(program, transaction) => Record::History(program, transaction),
+            Record::Label(label) => Record::Label(label),
+            Record::Outcome(outcome) => Record::Outcome(outcome),
+        })
+    }
+}
+
 /// A program as it stands at a place of the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stated<'a> {

@@ -131,8 +131,10 @@ impl Disk for Folder {
     }
 
     fn read(&self, segment: u64, bytes: u64) -> io::Result<Vec<u8>> {
-        let mut read = Vec::new();
-        File::open(self.segment(segment))?.take(bytes).read_to_end(&mut read)?;
+        let file = File::open(self.segment(segment))?;
+        let bytes = bytes.min(file.metadata()?.len());
+        let mut read = Vec::with_capacity(usize::try_from(bytes).map_err(io::Error::other)?);
+        file.take(bytes).read_to_end(&mut read)?;
         Ok(read)
     }
 

@@ -9,7 +9,7 @@ use fraudgate_core::{
         record::{Record, Records},
         segment::{self, End, Header, NoHeader},
     },
-    replay::Replay,
+    replay::{Ahead, Replay},
     road::Engine,
 };
 
@@ -32,6 +32,8 @@ pub struct Recovered {
     pub segments: usize,
     /// Programs of which nothing was journaled.
     pub fresh: Vec<String>,
+    /// Where each segment ends, and the offset through which its chunks know it synced; oldest first.
+    walked: Vec<(End, u64)>,
 }
 
 /// What reads a journal: told of each segment, then of each of its chunks' records, in order.
@@ -50,11 +52,12 @@ pub fn recover(
     engine: &mut Engine,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Recovered, JournalError> {
-    let mut fold = Fold(Replay::new(engine));
+    let mut fold = Fold(Ahead::new(Replay::new(engine)));
     let mut recovered = read(disk, keyring, &mut fold, progress)?;
-    recovered.inputs = fold.0.inputs;
-    recovered.fresh = fold.0.finish(recovered.epoch);
-    renew(disk, recovered.end)?;
+    let replay = fold.0.done().map_err(|e| failed("replay")(&e))?;
+    recovered.inputs = replay.inputs;
+    recovered.fresh = replay.finish(recovered.epoch);
+    renew(disk, &recovered.walked)?;
     // What comes now stands behind this end, and says so only when it is synced itself.
     if let Some(end) = recovered.end {
         keyring.say_end(end)?;
@@ -66,7 +69,7 @@ pub fn recover(
     Ok(recovered)
 }
 
-struct Fold<'e>(Replay<'e>);
+struct Fold<'e>(Ahead<'e>);
 
 impl Visit for Fold<'_> {
     fn segment(&mut self, header: &Header) -> Result<(), JournalError> {
@@ -77,12 +80,7 @@ impl Visit for Fold<'_> {
     fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {
         let fold = || -> Result<(), fraudgate_core::replay::ReplayError> {
             self.0.expect(first)?;
-            for record in records {
-                if let Ok(record) = &record {
-                    self.0.record(record)?;
-                }
-            }
-            Ok(())
+            records.flatten().try_for_each(|record| self.0.record(record))
         };
         fold().map_err(|e| failed("replay")(&e))
     }
@@ -139,6 +137,7 @@ pub fn read(
         recovered.end = Some(tail.end);
         recovered.torn = tail.torn;
         recovered.segments += 1;
+        recovered.walked.push((tail.end, tail.synced));
         done += tail.end.offset;
         progress(done, done.max(all));
         if !read {
@@ -244,18 +243,14 @@ fn blanks(disk: &dyn Disk) -> Result<Vec<u64>, JournalError> {
 
 /// Makes sure that a journal that ends here survives the loss of power: what comes now says that all before it is synced, and
 /// a killed process may have left its last segments to the kernel, or lost a part of them in a sync that failed.
-fn renew(disk: &dyn Disk, end: Option<End>) -> Result<(), JournalError> {
-    let headers = headers(disk)?;
-    let mut end = end;
-    while let Some(End { segment, offset, .. }) = end {
-        let synced = synced_through(disk, segment)?;
+fn renew(disk: &dyn Disk, walked: &[(End, u64)]) -> Result<(), JournalError> {
+    for &(End { segment, offset, .. }, synced) in walked.iter().rev() {
         let from = if synced > segment::HEADER as u64 { synced } else { 0 };
         disk.renew(segment, from.min(offset), offset)
             .map_err(|e| failed(&format!("segment {segment}"))(&e))?;
-        end = headers
-            .get(&segment)
-            .and_then(|header| header.previous)
-            .filter(|previous| synced == 0 && headers.contains_key(&previous.segment));
+        if synced > 0 {
+            break;
+        }
     }
     Ok(())
 }

@@ -1,0 +1,100 @@
+//! Reads a few inputs ahead of the one that is taken in, so that what they touch is asked for before any of it is needed:
+//! a replay is bound by cache misses as a drain is, and a journal of lone calls has nothing to overlap them with.
+
+use super::{Place, Replay, ReplayError};
+use crate::journal::record::Record;
+
+/// How many inputs are announced together.
+const ANNOUNCED: usize = 16;
+
+/// A replay that reads ahead. What comes out is the same.
+pub struct Ahead<'e> {
+    replay: Replay<'e>,
+    coming: Vec<Record<'static>>,
+}
+
+impl<'e> Ahead<'e> {
+    /// Reads ahead of a replay.
+    pub fn new(replay: Replay<'e>) -> Ahead<'e> {
+        Ahead {
+            replay,
+            coming: Vec::with_capacity(ANNOUNCED),
+        }
+    }
+
+    /// See [`Replay::segment`].
+    pub fn segment(&mut self, epoch: u64, first: u64) -> Result<(), ReplayError> {
+        self.catch_up()?;
+        self.replay.segment(epoch, first)
+    }
+
+    /// See [`Replay::expect`].
+    pub fn expect(&self, first: u64) -> Result<(), ReplayError> {
+        let before = self.coming.len() as u64;
+        // An error of what is read ahead is told when it is taken in.
+        self.replay
+            .expect(first.saturating_sub(before))
+            .map_err(|gap| match gap {
+                ReplayError::Gap { expected, found } => ReplayError::Gap {
+                    expected: expected + before,
+                    found: found + before,
+                },
+                other => other,
+            })
+    }
+
+    /// The next record.
+    pub fn record(&mut self, record: Record) -> Result<(), ReplayError> {
+        match record.detached() {
+            Ok(input) => {
+                self.coming.push(input);
+                if self.coming.len() == ANNOUNCED {
+                    self.catch_up()?;
+                }
+                Ok(())
+            }
+            Err(stated) => {
+                self.catch_up()?;
+                self.replay.record(&Record::Program(stated))
+            }
+        }
+    }
+
+    /// Takes in what is left, and gives the replay.
+    pub fn done(mut self) -> Result<Replay<'e>, ReplayError> {
+        self.catch_up()?;
+        Ok(self.replay)
+    }
+
+    fn catch_up(&mut self) -> Result<(), ReplayError> {
+        announce(&mut self.replay, &self.coming);
+        let replay = &mut self.replay;
+        self.coming.drain(..).try_for_each(|record| replay.record(&record))
+    }
+}
+
+/// Has the memory fetched that inputs will touch. Nothing depends on it.
+fn announce(replay: &mut Replay, coming: &[Record]) {
+    for record in coming {
+        if let Record::Transaction(admitted, _) = record {
+            replay.engine.known.announce(admitted.id);
+        }
+    }
+    for (number, place) in replay.stated.iter().enumerate() {
+        // What is moved has its keys in other slots: it is taken in without.
+        let Some(Place { made_with, moved: None }) = place else {
+            continue;
+        };
+        let program = &mut replay.engine.programs[usize::from(made_with.program)];
+        let of_it = coming.iter().filter_map(|record| match record {
+            Record::Transaction(admitted, _) if usize::from(admitted.program) == number => Some(&admitted.transaction),
+            Record::History(program, transaction) if usize::from(*program) == number => Some(transaction),
+            Record::Program(_)
+            | Record::Transaction(..)
+            | Record::History(..)
+            | Record::Label(_)
+            | Record::Outcome(_) => None,
+        });
+        program.history.announce(&program.plan, of_it);
+    }
+}
