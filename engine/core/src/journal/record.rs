@@ -86,6 +86,7 @@ impl<'a> Record<'a> {
             Record::History(program, transaction) => Record::History(program, transaction),
             Record::Label(label) => Record::Label(label),
             Record::Outcome(outcome) => Record::Outcome(outcome),
+            Record::Rescored(rescored) => Record::Rescored(rescored),
         })
     }
 }

@@ -93,7 +93,8 @@ fn announce(replay: &mut Replay, coming: &[Record]) {
             | Record::Transaction(..)
             | Record::History(..)
             | Record::Label(_)
-            | Record::Outcome(_) => None,
+            | Record::Outcome(_)
+            | Record::Rescored(_) => None,
         });
         program.history.announce(&program.plan, of_it);
     }
