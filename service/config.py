@@ -180,7 +180,7 @@ class Identity(Section):
     """`[[identity]]`: what the owner of a client certificate may use."""
 
     name: Annotated[str, AfterValidator(_identity)] = Field(examples=['"dns:payments.example"'])
-    allow: list[Literal["scoring", "feedback"]] = Field(min_length=1, examples=['["scoring", "feedback"]'])
+    allow: list[Literal["scoring", "feedback", "operation"]] = Field(min_length=1, examples=['["scoring", "feedback"]'])
 
 
 Blind = Literal["approve", "challenge", "decline"]

@@ -5,7 +5,14 @@ use std::{error::Error, path::Path};
 fn main() -> Result<(), Box<dyn Error>> {
     let protos = Path::new("../../protos");
     println!("cargo:rerun-if-changed={}", protos.display());
-    let descriptors = protox::compile(["fraudgate/v1/scoring.proto", "fraudgate/v1/rescore.proto"], [protos])?;
+    let descriptors = protox::compile(
+        [
+            "fraudgate/v1/scoring.proto",
+            "fraudgate/v1/rescore.proto",
+            "fraudgate/v1/operation.proto",
+        ],
+        [protos],
+    )?;
     prost_build::Config::new()
         .bytes(["."])
         .boxed(".fraudgate.v1.ScoreResult.result.decision")

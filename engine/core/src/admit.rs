@@ -3,6 +3,7 @@
 
 mod attributes;
 mod entities;
+mod erasure;
 mod kinds;
 mod text;
 
@@ -21,6 +22,7 @@ use crate::{
     },
     wire,
 };
+pub use erasure::AdmittedErasure;
 use text::Text;
 
 /// A transaction that may be taken.

@@ -4,6 +4,7 @@
 //! on what the scorer answered.
 
 mod entity;
+mod erased;
 mod extremes;
 mod prefetch;
 mod reading;
@@ -11,12 +12,13 @@ mod ring;
 mod sweep;
 
 use entity::EntityHistory;
+use erased::Erased;
 pub(crate) use reading::Reading;
 
 use crate::{
     features::{self, FeatureSet, Lateness, Seen},
     plan::Plan,
-    transaction::{EventTime, Labelled, Transaction},
+    transaction::{EventTime, KeyHash, Labelled, Transaction},
 };
 
 /// The state of one program.
@@ -25,6 +27,8 @@ pub struct History {
     /// The newest event time folded.
     watermark: EventTime,
     entities: Vec<EntityHistory>,
+    /// By entity.
+    erased: Vec<Erased>,
     /// Rows at which windows begin and end, for the entity that is being read.
     rows: Vec<usize>,
 }
@@ -40,6 +44,7 @@ impl History {
                 .iter()
                 .map(|layout| EntityHistory::new(layout, complete_since))
                 .collect(),
+            erased: vec![Erased::default(); plan.layouts.len()],
             rows: vec![
                 0;
                 plan.layouts
@@ -60,8 +65,9 @@ impl History {
     /// states.
     pub fn write_canonical(&self, write: &mut impl FnMut(&[u8])) {
         write(&self.watermark.0.to_le_bytes());
-        for entity in &self.entities {
+        for (entity, erased) in self.entities.iter().zip(&self.erased) {
             entity.write_canonical(write);
+            erased.write(write);
         }
     }
 
@@ -83,7 +89,10 @@ impl History {
         if beyond {
             seen.lateness = Lateness::Beyond;
         }
-        for ((layout, entity), key) in plan.layouts.iter().zip(&mut self.entities).zip(&t.entities) {
+        let erased = self.erased.iter();
+        for (((layout, entity), erased), key) in
+            plan.layouts.iter().zip(&mut self.entities).zip(erased).zip(&t.entities)
+        {
             match key.filter(|_| !beyond) {
                 None => features::unknown(layout, row, &mut seen.missing),
                 Some(key) => {
@@ -91,7 +100,8 @@ impl History {
                     if number.is_some_and(|number| entity.holds_later(number, t.event_time)) {
                         seen.lateness = Lateness::Late;
                     }
-                    let reading = entity.read(layout, number, t.event_time, &mut self.rows);
+                    let mut reading = entity.read(layout, number, t.event_time, &mut self.rows);
+                    reading.is_unknown_through(erased.through(key));
                     features::windows(plan, layout, &reading, t, row, &mut seen);
                 }
             }
@@ -112,6 +122,9 @@ impl History {
     /// Folds a transaction in. The caller has made sure that it is not beyond the lateness.
     pub fn fold(&mut self, plan: &Plan, t: &Transaction) {
         self.watermark = self.watermark.max(t.event_time);
+        for (layout, erased) in plan.layouts.iter().zip(&mut self.erased) {
+            erased.expire(EventTime(self.watermark.0.saturating_sub(layout.retention_us)));
+        }
         for ((layout, entity), key) in plan.layouts.iter().zip(&mut self.entities).zip(&t.entities) {
             if let &Some(key) = key
                 && layout.kinds.contains(t.kind)
@@ -120,6 +133,18 @@ impl History {
                 entity.fold(layout, key, t.event_time, t.kind, t.amount, evict_through);
             }
         }
+    }
+
+    /// Erases a key of the entity in a slot: what it did is gone, and windows that reach back before now are incomplete for
+    /// it. Says whether anything was held of it.
+    pub fn erase(&mut self, plan: &Plan, slot: usize, key: KeyHash) -> bool {
+        let (Some(layout), Some(entity)) = (plan.layouts.get(slot), self.entities.get_mut(slot)) else {
+            return false;
+        };
+        if self.watermark > EventTime(i64::MIN) {
+            self.erased[slot].add(key, self.watermark);
+        }
+        entity.forget(layout, key)
     }
 
     /// Takes a label in. What was seen before stays as it was.
@@ -138,7 +163,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transaction::{AmountMinor, KeyHash, Kind, MAX_ENTITIES, MAX_NUMBERS};
+    use crate::transaction::{AmountMinor, Kind, MAX_ENTITIES, MAX_NUMBERS};
 
     const LATENESS: i64 = 100;
 

@@ -132,6 +132,7 @@ impl<'e> Replay<'e> {
             Record::Label(admitted) => admitted.program,
             Record::Outcome(admitted) => admitted.program,
             Record::Rescored(rescored) => rescored.program,
+            Record::Erasure(admitted) => admitted.program,
         };
         let Some(place) = self.stated.get(usize::from(number)) else {
             return Err(ReplayError::Unstated { sequence });
@@ -183,6 +184,13 @@ impl<'e> Replay<'e> {
                     program.review(&rescored);
                 }
             },
+            Record::Erasure(admitted) => {
+                let then = usize::from(admitted.entity);
+                let now = place.moved.as_ref().map_or(Some(then), |moved| moved.entities[then]);
+                if let Some(slot) = now {
+                    program.history.erase(&program.plan, slot, admitted.key);
+                }
+            }
             Record::Label(_) | Record::Outcome(_) | Record::Program(_) => {}
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! inputs were cut into drains never shows in an assessment.
 
 use crate::{
-    admit::{Admitted, AdmittedLabel, AdmittedOutcome, Gate, Mode},
+    admit::{Admitted, AdmittedErasure, AdmittedLabel, AdmittedOutcome, Gate, Mode},
     assessment::{Assessment, Tier},
     broken::{self, Broken},
     journal::{Draft, Durability, Journal},
@@ -66,6 +66,8 @@ pub struct Counts {
     pub labels: u64,
     /// Outcomes taken.
     pub outcomes: u64,
+    /// Erasures taken.
+    pub erasures: u64,
     /// Transactions read and not taken, because the journal was full.
     pub unfolded: u64,
     /// Inputs refused on the road.
@@ -137,6 +139,8 @@ pub enum Asked {
     Outcome(Box<AdmittedOutcome>),
     /// What the cloud said of a transaction.
     Rescored(Box<Rescored>),
+    /// An erasure.
+    Erasure(AdmittedErasure),
     /// Something refused before: it keeps its place among the answers.
     Refused(Refusal),
 }
@@ -148,6 +152,8 @@ pub enum Answer {
     Decision(Box<wire::Decision>),
     /// To a label, an outcome, or what the cloud said.
     Receipt(wire::Receipt),
+    /// To an erasure.
+    Erased(wire::EraseResponse),
     /// Nothing was changed.
     Refused(Refusal),
 }
@@ -173,6 +179,10 @@ enum Step {
     },
     /// What the cloud said, and had said before.
     ToldAgain,
+    Erased {
+        sequence: u64,
+        held: bool,
+    },
     Refused(Refusal),
 }
 
@@ -260,6 +270,12 @@ impl Engine {
     pub fn admit_rescored(&self, sent: &wire::RescoredDecisions) -> Result<Vec<Rescored>, Refusal> {
         let program = self.program(&sent.program)?;
         rescore::read(sent, program.place(), &program.plan, program.labels_rescored())
+    }
+
+    /// Checks an erasure; changes nothing.
+    pub fn admit_erasure(&self, sent: &wire::EraseRequest) -> Result<AdmittedErasure, Refusal> {
+        let program = self.program(&sent.program)?;
+        program.gate.erasure(&program.plan, sent)
     }
 
     /// The program of a name.
@@ -396,6 +412,7 @@ impl Engine {
         let receipt = match answer {
             Answer::Decision(decision) => decision.receipt.as_mut(),
             Answer::Receipt(receipt) => Some(receipt),
+            Answer::Erased(erased) => erased.receipt.as_mut(),
             Answer::Refused(_) => None,
         };
         if let Some(receipt) = receipt {
@@ -489,10 +506,13 @@ impl Engine {
         match asked {
             Asked::Transaction(admitted) => self.transaction(clock, admitted, takes),
             Asked::Refused(refusal) => Err(refusal.clone()),
-            Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) if !takes => Err(self.takes_nothing()),
+            Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Erasure(_) if !takes => {
+                Err(self.takes_nothing())
+            }
             Asked::Label(admitted) => self.label(clock, admitted),
             Asked::Outcome(admitted) => self.outcome(clock, admitted),
             Asked::Rescored(rescored) => self.rescored(clock, rescored),
+            Asked::Erasure(admitted) => Ok(self.erase(admitted)),
         }
     }
 
@@ -605,6 +625,21 @@ impl Engine {
         Ok(Step::Told { sequence: self.next() })
     }
 
+    /// Erases a key: as what it did had never been told, but for ids, which name nobody, and for what was answered.
+    fn erase(&mut self, admitted: &AdmittedErasure) -> Step {
+        let program = &mut self.programs[usize::from(admitted.program)];
+        let slot = usize::from(admitted.entity);
+        let held = program.history.erase(&program.plan, slot, admitted.key);
+        if self.journal.is_some() {
+            self.draft.erasure(admitted);
+        }
+        self.counts.erasures += 1;
+        Step::Erased {
+            sequence: self.next(),
+            held,
+        }
+    }
+
     fn check_ahead(&self, clock: Clock, event_time: EventTime, field: &str) -> Result<(), Refusal> {
         match self.limits.ahead_us {
             Some(ahead_us) if event_time.0.saturating_sub(clock.0) > ahead_us => Err(Refusal::TooFarAhead(Violation {
@@ -665,6 +700,10 @@ impl Engine {
             Step::Refused(refusal) => Answer::Refused(refusal),
             Step::Told { sequence } => Answer::Receipt(receipt(sequence, false)),
             Step::ToldAgain => Answer::Receipt(receipt(0, true)),
+            Step::Erased { sequence, held } => Answer::Erased(wire::EraseResponse {
+                receipt: Some(receipt(sequence, false)),
+                held,
+            }),
             Step::Read { place, program } => decision(program, read(place), receipt(0, false)),
             Step::Taken {
                 place,

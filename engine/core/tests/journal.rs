@@ -8,13 +8,16 @@ use fraudgate_core::{
     wire,
 };
 use proptest::prelude::*;
-use shop::{DAY_US, Read, Written, ask, bytes, drain, engine, engine_knowing, engine_with, fold, purchase, subject};
+use shop::{
+    DAY_US, Read, Written, ask, bytes, drain, engine, engine_knowing, engine_with, erase, fold, purchase, subject,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
     Purchase(u16, i64, u8, i64, bool),
     Label(u16, i64, u8, bool),
     Outcome(u16, i64, u8),
+    Erase(u8),
 }
 
 fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
@@ -25,6 +28,7 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         2 => (0..60_u16, hours(), 0..4_u8, any::<bool>())
             .prop_map(|(id, at, customer, withdrawn)| Step::Label(id, at, customer, withdrawn)),
         1 => (0..60_u16, hours(), 0..4_u8).prop_map(|(id, at, customer)| Step::Outcome(id, at, customer)),
+        1 => (0..4_u8).prop_map(Step::Erase),
     ];
     prop::collection::vec(step, 1..most)
 }
@@ -62,6 +66,7 @@ fn asked(engine: &Engine, step: &Step) -> Asked {
                 .admit_label(&label)
                 .map_or_else(Asked::Refused, |label| Asked::Label(Box::new(label)))
         }
+        Step::Erase(customer) => erase(engine, customer),
         Step::Outcome(id, at, customer) => {
             let outcome = wire::Outcome {
                 program: "shop".to_owned(),

@@ -95,7 +95,7 @@ proptest! {
                 .iter()
                 .filter_map(|answer| match answer {
                     Answer::Decision(decision) => decision.receipt.as_ref(),
-                    Answer::Receipt(_) | Answer::Refused(_) => None,
+                    Answer::Receipt(_) | Answer::Erased(_) | Answer::Refused(_) => None,
                 })
                 .filter(|receipt| receipt.rescore_queued && !receipt.replayed)
                 .map(|receipt| receipt.sequence)

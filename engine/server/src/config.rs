@@ -65,6 +65,8 @@ pub enum Permission {
     Scoring,
     /// `fraudgate.v1.Feedback`.
     Feedback,
+    /// `fraudgate.v1.Operation`.
+    Operation,
 }
 
 impl Permission {
@@ -72,6 +74,7 @@ impl Permission {
         match self {
             Permission::Scoring => Scoring::SCORING,
             Permission::Feedback => Scoring::FEEDBACK,
+            Permission::Operation => Scoring::OPERATION,
         }
     }
 }

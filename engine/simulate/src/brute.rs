@@ -60,6 +60,8 @@ pub struct Brute {
     folded: Vec<Transaction>,
     /// By entity, key and transaction: the last one stands.
     labels: BTreeMap<(usize, u128, u128), Labelled>,
+    /// By entity and key: the newest event time that was folded when it was erased.
+    erased: BTreeMap<(usize, u128), i64>,
 }
 
 impl Brute {
@@ -70,6 +72,7 @@ impl Brute {
             complete_since,
             folded: Vec::new(),
             labels: BTreeMap::new(),
+            erased: BTreeMap::new(),
         })
     }
 
@@ -121,6 +124,15 @@ impl Brute {
         }
     }
 
+    /// Erases a key: nothing of it is known any more, nor will be of what came until now.
+    pub fn erase(&mut self, entity: usize, key: KeyHash) {
+        for t in &mut self.folded {
+            t.entities[entity] = t.entities[entity].filter(|of| *of != key);
+        }
+        self.labels.retain(|&(of, whose, _), _| (of, whose) != (entity, key.0));
+        self.erased.insert((entity, key.0), self.newest());
+    }
+
     /// A transaction's features before it is folded.
     pub fn row(&self, t: &Transaction) -> Vec<Value> {
         let beyond = self.comes(t) == Comes::Beyond;
@@ -157,7 +169,8 @@ impl Brute {
         };
         let end = t.event_time.0 - delay;
         let begin = end - window;
-        if begin < self.complete_since {
+        let erased = self.erased.get(&(entity, key.0)).copied().unwrap_or(i64::MIN);
+        if begin < self.complete_since.max(erased) {
             return Value::Incomplete;
         }
         let within = |time: i64| begin < time && time <= end;

@@ -16,6 +16,7 @@ enum Message {
     Transaction(wire::Transaction),
     Label(wire::Label),
     Outcome(wire::Outcome),
+    Erasure(wire::EraseRequest),
 }
 
 /// Something that was sent.
@@ -41,6 +42,7 @@ impl Clients {
             12..17 => self.other_payload(random),
             17..27 => self.label(random),
             27..33 => self.outcome(random),
+            33..35 => self.erasure(random),
             _ => None,
         };
         let message = message.unwrap_or_else(|| {
@@ -118,7 +120,7 @@ impl Clients {
     fn earlier(&self, random: &mut Random) -> Option<wire::Transaction> {
         match &self.sent[self.lately(random)?].message {
             Message::Transaction(transaction) => Some(transaction.clone()),
-            Message::Label(_) | Message::Outcome(_) => None,
+            Message::Label(_) | Message::Outcome(_) | Message::Erasure(_) => None,
         }
     }
 
@@ -163,6 +165,18 @@ impl Clients {
             fate: fate as i32,
             decider: wire::Decider::Issuer as i32,
             ..wire::Outcome::default()
+        }))
+    }
+}
+
+impl Clients {
+    /// Someone of those who paid lately is to be forgotten.
+    fn erasure(&self, random: &mut Random) -> Option<Message> {
+        let transaction = self.earlier(random)?;
+        let entities = transaction.entities.len();
+        Some(Message::Erasure(wire::EraseRequest {
+            program: transaction.program,
+            entity: transaction.entities.into_iter().nth(random.below(entities)),
         }))
     }
 }
@@ -249,6 +263,7 @@ fn admit(engine: &Engine, message: &Message, random: &mut Random) -> Asked {
             admitted.position = position;
             Asked::Outcome(Box::new(admitted))
         }),
+        Message::Erasure(sent) => engine.admit_erasure(sent).map(Asked::Erasure),
     };
     asked.unwrap_or_else(Asked::Refused)
 }

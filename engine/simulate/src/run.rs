@@ -46,6 +46,7 @@ impl Played {
         seen.refused += more.refused;
         seen.unfolded += more.unfolded;
         seen.features += more.features;
+        seen.erased += more.erased;
         seen.late += more.late;
         seen.lost += more.lost;
         let (suffered, more) = (&mut self.suffered, other.suffered);
@@ -69,7 +70,7 @@ impl std::fmt::Display for Played {
         } = self;
         write!(
             f,
-            "{} inputs taken, {} retransmissions, {} ids with another payload, {} refused, {} scored and not taken, {} late, \
+            "{} inputs taken, {} retransmissions, {} ids with another payload, {} refused, {} scored and not taken, {} late, {} keys erased, \
              {} features compared; {} processes and {} machines died, {} stopped well, {} inputs lost that nothing was \
              promised of; {} writes, {} syncs, {} reads failed; {} pages torn, {} lost; {} flipped bits named, {} not read",
             seen.taken,
@@ -78,6 +79,7 @@ impl std::fmt::Display for Played {
             seen.refused,
             seen.unfolded,
             seen.late,
+            seen.erased,
             seen.features,
             deaths[0],
             deaths[1],

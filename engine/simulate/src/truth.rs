@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use fraudgate_core::{
-    admit::{Admitted, Mode},
+    admit::{Admitted, AdmittedErasure, Mode},
     journal::{
         Durability,
         record::{Record, Stated},
@@ -63,6 +63,8 @@ pub struct Seen {
     pub refused: u64,
     /// Transactions scored and not taken, because the journal was full.
     pub unfolded: u64,
+    /// Keys erased of which something was held.
+    pub erased: u64,
     /// Features compared.
     pub features: u64,
     /// Transactions that came late, or too late.
@@ -192,9 +194,14 @@ impl Truth {
                 self.accept(scenario, asked, assessment, epoch);
                 Ok(Some(true))
             }
-            Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) if full => Ok(Some(false)),
+            Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Erasure(_) if full => Ok(Some(false)),
             Asked::Label(label) if ahead(label.label.event_time) => self.ahead(answer),
             Asked::Outcome(outcome) if ahead(outcome.subject.event_time) => self.ahead(answer),
+            Asked::Erasure(erasure) => {
+                self.erased(erasure, answer, (clock, epoch))?;
+                self.accept(scenario, asked, None, epoch);
+                Ok(Some(true))
+            }
             Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) => {
                 let Answer::Receipt(receipt) = answer else {
                     return Err(format!("refused for no reason: {answer:?}"));
@@ -209,6 +216,17 @@ impl Truth {
                 Ok(Some(true))
             }
         }
+    }
+
+    /// The answer to an erasure.
+    fn erased(&mut self, erasure: &AdmittedErasure, answer: &Answer, (clock, epoch): (Clock, u64)) -> Checked {
+        let Answer::Erased(erased) = answer else {
+            return Err(format!("refused for no reason: {answer:?}"));
+        };
+        self.receipt(&erased.receipt.ok_or("an erasure without a receipt")?, clock, epoch)?;
+        self.seen.erased += u64::from(erased.held);
+        self.brutes[usize::from(erasure.program)].erase(usize::from(erasure.entity), erasure.key);
+        Ok(())
     }
 
     fn ahead(&mut self, answer: &Answer) -> Result<Option<bool>, String> {
@@ -334,7 +352,7 @@ impl Truth {
     fn find(&self, admitted: &Admitted) -> Option<usize> {
         let is_it = |&&place: &&usize| match &self.entries[place].input {
             Asked::Transaction(known) => known.id == admitted.id,
-            Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Refused(_) => false,
+            Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Erasure(_) | Asked::Refused(_) => false,
         };
         self.known.iter().rev().find(is_it).copied()
     }
@@ -344,6 +362,7 @@ impl Truth {
         let receipt = match answer {
             Answer::Decision(decision) => decision.receipt,
             Answer::Receipt(receipt) => Some(*receipt),
+            Answer::Erased(erased) => erased.receipt,
             Answer::Refused(_) => None,
         };
         if let Some(receipt) = receipt
@@ -464,7 +483,7 @@ impl Truth {
             for (entry, answer) in now.iter().zip(answers.drain(..)) {
                 let assessment = match &answer {
                     Answer::Decision(decision) => decision.assessment.as_ref().map(Message::encode_to_vec),
-                    Answer::Receipt(_) => None,
+                    Answer::Receipt(_) | Answer::Erased(_) => None,
                     Answer::Refused(refusal) => return Err(format!("folded again, it is refused: {refusal:?}")),
                 };
                 // Before something was removed, more was seen.
@@ -505,6 +524,10 @@ impl Truth {
                     self.brutes[usize::from(admitted.program)].fold(&admitted.transaction);
                 }
                 Asked::Label(label) if label.folds => self.brutes[usize::from(label.program)].label(&label.label),
+                Asked::Erasure(erasure) => {
+                    let brute = &mut self.brutes[usize::from(erasure.program)];
+                    brute.erase(usize::from(erasure.entity), erasure.key);
+                }
                 Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Refused(_) => {}
             }
         }
@@ -531,7 +554,12 @@ fn event_time(asked: &Asked, program: usize) -> Option<i64> {
         Asked::Transaction(admitted) if usize::from(admitted.program) == program => {
             Some(admitted.transaction.event_time.0)
         }
-        Asked::Transaction(_) | Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Refused(_) => None,
+        Asked::Transaction(_)
+        | Asked::Label(_)
+        | Asked::Outcome(_)
+        | Asked::Rescored(_)
+        | Asked::Erasure(_)
+        | Asked::Refused(_) => None,
     }
 }
 

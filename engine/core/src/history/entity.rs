@@ -37,6 +37,8 @@ pub(super) struct EntityHistory {
     recent: Box<[(KeyHash, KeyNumber); RECENT]>,
     /// By key number.
     pub(super) keys: Vec<KeyHash>,
+    /// Numbers whose key was erased, to be given again.
+    pub(super) free: Vec<KeyNumber>,
     /// By key number.
     pub(super) events: Vec<Ring>,
     /// By key number; empty when no feature counts frauds. The first sum is of transaction ids, so that the difference of
@@ -61,6 +63,7 @@ impl EntityHistory {
             numbers: HashMap::default(),
             recent: Box::new([(KeyHash(0), NO_KEY); RECENT]),
             keys: Vec::new(),
+            free: Vec::new(),
             events: Vec::new(),
             frauds: Vec::new(),
             evicted: Vec::new(),
@@ -218,7 +221,7 @@ impl EntityHistory {
         keys.sort_unstable();
         write(&self.since.0.to_le_bytes());
         write(&keys.len().to_le_bytes());
-        let evicted_a_key = self.evicted.len().checked_div(keys.len()).unwrap_or(0);
+        let evicted_a_key = self.evicted.len().checked_div(self.keys.len()).unwrap_or(0);
         for (key, number) in keys {
             let number = number as usize;
             write(&key.0.to_le_bytes());
@@ -240,6 +243,12 @@ impl EntityHistory {
         if let Some(number) = self.find(key) {
             return number;
         }
+        if let Some(number) = self.free.pop() {
+            self.numbers.insert(key, number);
+            self.numbered(number);
+            self.keys[number as usize] = key;
+            return number;
+        }
         let number = self.events.len() as KeyNumber;
         self.numbers.insert(key, number);
         self.numbered(number);
@@ -253,6 +262,27 @@ impl EntityHistory {
             .resize(self.blocks.len() + layout.extremes.len(), Blocks::default());
         self.hints.resize(self.hints.len() + layout.offsets.len(), 0);
         number
+    }
+
+    /// Forgets a key with all that it did. Says whether there was anything.
+    pub fn forget(&mut self, layout: &EntityLayout, key: KeyHash) -> bool {
+        let Some(number) = self.find(key) else {
+            return false;
+        };
+        self.before_change(layout, number);
+        self.numbers.remove(&key);
+        self.recent[key.0 as usize % RECENT] = (KeyHash(0), NO_KEY);
+        let place = number as usize;
+        self.keys[place] = KeyHash(0);
+        self.events[place] = Ring::new(layout.measures.len());
+        if let Some(frauds) = self.frauds.get_mut(place) {
+            *frauds = Ring::new(1 + layout.frauds.len());
+        }
+        self.evicted[place * layout.evicted.len()..][..layout.evicted.len()].fill(None);
+        self.blocks[place * layout.extremes.len()..][..layout.extremes.len()].fill(Blocks::default());
+        self.hints[place * layout.offsets.len()..][..layout.offsets.len()].fill(0);
+        self.free.push(number);
+        true
     }
 
     fn trim(&mut self, layout: &EntityLayout, number: KeyNumber, evict_through: i64) {

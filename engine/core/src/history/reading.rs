@@ -26,6 +26,11 @@ pub(crate) struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// Events through a time may be unknown of this key.
+    pub fn is_unknown_through(&mut self, through: EventTime) {
+        self.since = self.since.max(through);
+    }
+
     /// Whether a window begins at a time through which events may be unknown.
     pub fn is_incomplete(&self, window: &WindowFeature) -> bool {
         self.t.0.saturating_sub(self.layout.offsets[window.begin]) < self.since.0

@@ -55,6 +55,9 @@ impl EntityHistory {
             done: vec![0; (until as usize).div_ceil(64)],
             pieces: Pieces::new(head),
         }));
+        for place in 0..self.free.len() {
+            self.numbered(self.free[place]);
+        }
         self.numbers.len() as u64
     }
 
@@ -181,6 +184,9 @@ impl super::History {
             out.extend_from_slice(&entity.marks().0.to_le_bytes());
             out.extend_from_slice(&entity.cut(head(slot)).to_le_bytes());
         }
+        self.erased
+            .iter()
+            .for_each(|erased| erased.write(&mut |part| out.extend_from_slice(part)));
     }
 
     /// Writes further keys, about as many bytes. Gives how many of those are left; some when all are written.
@@ -217,6 +223,9 @@ impl super::History {
             let count = u64::from_le_bytes(number(bytes)?);
             entity.restore(marks, usize::try_from(count).map_err(|_| Unreadable)?);
             keys.push(count);
+        }
+        for erased in &mut self.erased {
+            *erased = super::erased::Erased::read(bytes)?;
         }
         Ok(keys)
     }

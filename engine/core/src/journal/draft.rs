@@ -8,7 +8,7 @@ use super::{
     record::{Flags, Stated, Tag},
 };
 use crate::{
-    admit::{Admitted, AdmittedLabel, AdmittedOutcome},
+    admit::{Admitted, AdmittedErasure, AdmittedLabel, AdmittedOutcome},
     assessment::{Assessment, TIER_BYTES},
     features::{FeatureSet, Lateness, Seen},
     rescore::Rescored,
@@ -173,6 +173,13 @@ impl Draft {
             &subject.entities,
         );
         self.position(rescored.position.as_deref());
+    }
+
+    /// An erasure.
+    pub fn erasure(&mut self, admitted: &AdmittedErasure) {
+        self.input(Tag::Erasure, admitted.program);
+        self.bytes.put_u8(admitted.entity);
+        self.bytes.put_u128_le(admitted.key.0);
     }
 
     fn input(&mut self, tag: Tag, program: u16) {

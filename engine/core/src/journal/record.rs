@@ -8,7 +8,7 @@ use prost::bytes::{Buf, TryGetError};
 
 use super::draft::SAID;
 use crate::{
-    admit::{Admitted, AdmittedLabel, AdmittedOutcome, Mode, Subject},
+    admit::{Admitted, AdmittedErasure, AdmittedLabel, AdmittedOutcome, Mode, Subject},
     assessment::{Assessment, MadeWith, Tier},
     features::{FeatureSet, Lateness},
     ladder::Admission,
@@ -34,6 +34,7 @@ pub(super) enum Tag {
     Outcome = 5,
     History = 6,
     Rescored = 7,
+    Erasure = 8,
 }
 
 /// What is said of a scored row.
@@ -72,6 +73,8 @@ pub enum Record<'a> {
     Outcome(AdmittedOutcome),
     /// What the cloud said of a transaction.
     Rescored(Rescored),
+    /// An erasure: of what came before, nothing of its key is held.
+    Erasure(AdmittedErasure),
 }
 
 impl<'a> Record<'a> {
@@ -87,6 +90,7 @@ impl<'a> Record<'a> {
             Record::Label(label) => Record::Label(label),
             Record::Outcome(outcome) => Record::Outcome(outcome),
             Record::Rescored(rescored) => Record::Rescored(rescored),
+            Record::Erasure(admitted) => Record::Erasure(admitted),
         })
     }
 }
@@ -188,6 +192,7 @@ fn record<'a>(b: &mut &'a [u8]) -> Result<Record<'a>, NoRecord> {
         tag if tag == Tag::Outcome as u8 => outcome(program, b).map(Record::Outcome),
         tag if tag == Tag::History as u8 => Ok(Record::History(program, transaction(b)?)),
         tag if tag == Tag::Rescored as u8 => rescored(program, b).map(Record::Rescored),
+        tag if tag == Tag::Erasure as u8 => erasure(program, b).map(Record::Erasure),
         _ => Err(NoRecord),
     }
 }
@@ -353,6 +358,18 @@ fn rescored(program: u16, b: &mut &[u8]) -> Result<Rescored, NoRecord> {
         amount: amount(b)?,
         subject: subject(b)?,
         position: position(b)?,
+    })
+}
+
+fn erasure(program: u16, b: &mut &[u8]) -> Result<AdmittedErasure, NoRecord> {
+    let entity = b.try_get_u8()?;
+    if usize::from(entity) >= MAX_ENTITIES {
+        return Err(NoRecord);
+    }
+    Ok(AdmittedErasure {
+        program,
+        entity,
+        key: KeyHash(b.try_get_u128_le()?),
     })
 }
 

@@ -94,7 +94,8 @@ fn announce(replay: &mut Replay, coming: &[Record]) {
             | Record::History(..)
             | Record::Label(_)
             | Record::Outcome(_)
-            | Record::Rescored(_) => None,
+            | Record::Rescored(_)
+            | Record::Erasure(_) => None,
         });
         program.history.announce(&program.plan, of_it);
     }

@@ -102,7 +102,11 @@ impl Gathering {
                 }
                 Ok(())
             }
-            Record::Transaction(_, None) | Record::History(..) | Record::Label(_) | Record::Outcome(_) => Ok(()),
+            Record::Transaction(_, None)
+            | Record::History(..)
+            | Record::Label(_)
+            | Record::Outcome(_)
+            | Record::Erasure(_) => Ok(()),
         }
     }
 

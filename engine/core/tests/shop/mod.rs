@@ -172,6 +172,15 @@ pub fn ask(engine: &Engine, transaction: &wire::Transaction) -> Asked {
         .map_or_else(Asked::Refused, |admitted| Asked::Transaction(Box::new(admitted)))
 }
 
+/// Asks for a customer's erasure.
+pub fn erase(engine: &Engine, customer: u8) -> Asked {
+    let sent = wire::EraseRequest {
+        program: "shop".to_owned(),
+        entity: purchase("", 0, customer, 0).entities.into_iter().next(),
+    };
+    engine.admit_erasure(&sent).map_or_else(Asked::Refused, Asked::Erasure)
+}
+
 pub fn drain(engine: &mut Engine, mut asked: Vec<Asked>) -> Vec<Answer> {
     let mut answers = Vec::new();
     engine.drain(Clock(START_US), &mut asked, &mut answers);
@@ -182,6 +191,7 @@ pub fn bytes(answer: &Answer) -> Vec<u8> {
     match answer {
         Answer::Decision(decision) => decision.encode_to_vec(),
         Answer::Receipt(receipt) => receipt.encode_to_vec(),
+        Answer::Erased(erased) => erased.encode_to_vec(),
         Answer::Refused(refusal) => refusal.status().encode_to_vec(),
     }
 }

@@ -97,6 +97,7 @@ fn told(answers: Vec<Answer>) -> Vec<wire::FeedbackResult> {
     let result = |answer| match answer {
         Answer::Receipt(receipt) => Some(feedback_result::Result::Receipt(receipt)),
         Answer::Decision(decision) => decision.receipt.map(feedback_result::Result::Receipt),
+        Answer::Erased(erased) => erased.receipt.map(feedback_result::Result::Receipt),
         Answer::Refused(refusal) => Some(feedback_result::Result::Status(refusal.status())),
     };
     answers

@@ -50,7 +50,7 @@ pub enum ServingStatus {
 pub fn check(service: &str, ready: &Signal, leaving: &Signal) -> Option<Health> {
     let known = matches!(
         service,
-        "" | "fraudgate.v1.Scoring" | "fraudgate.v1.Feedback" | "grpc.health.v1.Health"
+        "" | "fraudgate.v1.Scoring" | "fraudgate.v1.Feedback" | "fraudgate.v1.Operation" | "grpc.health.v1.Health"
     );
     let status = if leaving.is_raised() || !ready.is_raised() {
         ServingStatus::NotServing

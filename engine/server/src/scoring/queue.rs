@@ -243,6 +243,7 @@ impl<T: Time> Queue<T> {
                 | Asked::Label(_)
                 | Asked::Outcome(_)
                 | Asked::Rescored(_)
+                | Asked::Erasure(_)
                 | Asked::Refused(_) => Cost::Bare,
             };
             let done_ns = spent_ns + estimates.ns(cost);

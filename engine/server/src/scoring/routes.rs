@@ -28,6 +28,8 @@ impl Scoring {
     pub const SCORING: Allowed = Allowed(1);
     /// Allows `Feedback`.
     pub const FEEDBACK: Allowed = Allowed(2);
+    /// Allows `Operation`.
+    pub const OPERATION: Allowed = Allowed(4);
 }
 
 enum Route {
@@ -36,6 +38,7 @@ enum Route {
     ScoreStream,
     Report,
     Label,
+    Erase,
     Check,
     Watch,
 }
@@ -48,6 +51,7 @@ impl Route {
             "/fraudgate.v1.Scoring/ScoreStream" => Some(Route::ScoreStream),
             "/fraudgate.v1.Feedback/Report" => Some(Route::Report),
             "/fraudgate.v1.Feedback/Label" => Some(Route::Label),
+            "/fraudgate.v1.Operation/Erase" => Some(Route::Erase),
             "/grpc.health.v1.Health/Check" => Some(Route::Check),
             "/grpc.health.v1.Health/Watch" => Some(Route::Watch),
             _ => None,
@@ -59,6 +63,7 @@ impl Route {
         match self {
             Route::Score | Route::ScoreBatch | Route::ScoreStream => Scoring::SCORING,
             Route::Report | Route::Label => Scoring::FEEDBACK,
+            Route::Erase => Scoring::OPERATION,
             Route::Check | Route::Watch => Allowed::default(),
         }
     }
@@ -144,6 +149,7 @@ async fn answer(
         Route::ScoreStream => Reply::stream(Answers::new(shared, caller, Messages::new(body, cap), by)),
         Route::Report => Reply::message(&batch::report(shared, only(body).await?, by).await?),
         Route::Label => Reply::message(&batch::label(shared, only(body).await?, by).await?),
+        Route::Erase => Reply::message(&unary::erase(shared, only(body).await?, by).await?),
         Route::Check => match health::check(&service(only(body).await?)?, &shared.ready, &shared.leaving) {
             Some(health) => Reply::message(&health),
             None => Reply::status(&Status::not_found("there is no such service")),

@@ -1,4 +1,4 @@
-//! `Scoring.Score`: one transaction, one decision.
+//! The calls that ask one thing: `Scoring.Score`, one transaction, one decision; `Operation.Erase`, one key.
 
 use std::rc::Rc;
 
@@ -33,6 +33,32 @@ pub fn decision(answer: Answer) -> Result<Box<wire::Decision>, Refusal> {
             assessment: None,
             receipt: Some(receipt),
         })),
+        Answer::Erased(erased) => Ok(Box::new(wire::Decision {
+            assessment: None,
+            receipt: erased.receipt,
+        })),
+        Answer::Refused(refusal) => Err(refusal),
+    }
+}
+
+/// Erases one key.
+pub async fn erase(shared: Rc<Shared>, message: Bytes, by: Option<Clock>) -> Result<wire::EraseResponse, Refusal> {
+    let call = Call::new();
+    {
+        let sent: wire::EraseRequest = admit::decode(message, "erasure")?;
+        let admitted = shared.engine.borrow().admit_erasure(&sent)?;
+        shared.queue.ask(&call, Asked::Erasure(admitted), by)?;
+    }
+    match call.next().await {
+        Answer::Erased(erased) => Ok(erased),
+        Answer::Receipt(receipt) => Ok(wire::EraseResponse {
+            receipt: Some(receipt),
+            held: false,
+        }),
+        Answer::Decision(decision) => Ok(wire::EraseResponse {
+            receipt: decision.receipt,
+            held: false,
+        }),
         Answer::Refused(refusal) => Err(refusal),
     }
 }

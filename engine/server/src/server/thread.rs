@@ -198,6 +198,7 @@ fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
         ("replayed", core.replayed),
         ("labels", core.labels),
         ("outcomes", core.outcomes),
+        ("erasures", core.erasures),
         ("refused", core.refused),
         ("unfolded", core.unfolded),
         ("model_failures", core.model_failures),

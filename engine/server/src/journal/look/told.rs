@@ -81,6 +81,7 @@ impl Programs {
             Record::Label(admitted) => ("label", admitted.program, Some(admitted.label.event_time)),
             Record::Outcome(admitted) => ("outcome", admitted.program, Some(admitted.subject.event_time)),
             Record::Rescored(rescored) => ("rescored", rescored.program, Some(rescored.subject.event_time)),
+            Record::Erasure(admitted) => ("erasure", admitted.program, None),
         };
         let mut told = json!({
             "sequence": sequence,
@@ -111,6 +112,11 @@ impl Programs {
                 told["rescored_verdict"] = json!(format!("{:?}", rescored.rescored_verdict).to_lowercase());
                 told["risk_score"] = json!(rescored.scores.risk_score);
                 told["model_digest"] = json!(hex(&rescored.model_digest));
+            }
+            Record::Erasure(admitted) => {
+                let plan = self.of(number).map(|stated| &stated.plan);
+                let entity = plan.and_then(|plan| plan.entities.get(usize::from(admitted.entity)));
+                told["entity"] = json!(entity);
             }
             Record::Program(_) | Record::History(..) => {}
         }
