@@ -12,6 +12,7 @@ import importlib.util
 from pathlib import Path
 
 from engine._native import (
+    Cursor,
     Folder,
     Server,
     journal_info,
@@ -23,6 +24,7 @@ from engine._native import (
 )
 
 __all__ = [
+    "Cursor",
     "Folder",
     "Server",
     "journal_info",

@@ -7,6 +7,8 @@ class _ArrowStream(Protocol):
 class _ArrowArray(Protocol):
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
 
+Outgoing = tuple[Literal["decision", "dead letter"], str, bytes, list[tuple[str, bytes]]]
+
 @final
 class Rows:
     """A FixedSizeList array, [n][f], without nulls: for pyarrow.array, or whatever else reads Arrow's PyCapsules."""
@@ -125,6 +127,28 @@ class Server:
         Raises RuntimeError when the address is not to be had, or when the server was started already.
         """
 
+    def take(
+        self, kind: Literal["transactions", "mirrored", "labels", "outcomes", "rescored"], messages: list[Message]
+    ) -> int:
+        """Hands records of streams to the engine, in their order; returns how many were taken, from the first on.
+
+        What the state contains already counts as taken and changes nothing. What is refused is taken too: a dead
+        letter leaves for it. Where not all are taken, the engine takes nothing for now (its journal is full, its state
+        is being recovered, or it leaves): hand the others over again later, before any that follow them.
+        kind: "mirrored" are transactions that another place answers; they are only folded.
+        Raises RuntimeError where a message is an error, and when the server does not run: then none was taken.
+        """
+
+    def offsets(self) -> list[tuple[str, int, int]]:
+        """How far streams were taken in: topic, partition, and the highest offset that the state contains."""
+
+    def cursor(self, name: str) -> Cursor:
+        """Opens a cursor over the journal where it was left: what leaves for topics. One at a time has a name.
+
+        name: 1 to 64 small letters, digits and hyphens. What the cursor of a name has not passed is kept for it.
+        Raises RuntimeError without a journal that was taken in, ValueError where journal or cursor cannot be read.
+        """
+
     def drain(self, seconds: float) -> None:
         """Takes no more, finishes what is under way, and stops; what is left after `seconds` is cut.
 
@@ -143,6 +167,34 @@ class Server:
 
         Raises RuntimeError when the server does not run.
         """
+
+class Message(Protocol):
+    """A record as a client of a broker gives it."""
+
+    def error(self) -> object | None: ...
+    def topic(self) -> str: ...
+    def partition(self) -> int: ...
+    def offset(self) -> int: ...
+    def value(self) -> bytes | None: ...
+    def headers(self) -> list[tuple[str, bytes]] | None: ...
+
+@final
+class Cursor:
+    """What leaves of the journal for topics: decisions on what streams brought, and dead letters."""
+
+    def read(self, most: int, wait_s: float) -> tuple[int, list[Outgoing]]:
+        """Reads what is promised and was not read, about `most` inputs of it; waits up to `wait_s` for what leaves.
+
+        Returns the sequence through which all was read, and what leaves of it, in order: "decision" or "dead letter",
+        key, value, and headers (type, version, epoch, sequence).
+        Raises ValueError where the journal cannot be read.
+        """
+
+    def keep(self, through: int) -> None:
+        """Keeps, so that it survives the loss of power, that all through a sequence that `read` returned has left."""
+
+    def behind(self) -> int:
+        """How many inputs are promised that were not read."""
 
 def journal_info(folder: str) -> str:
     """The segments of a journal, as their headers say: JSON. Raises ValueError where one is damaged."""

@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "fraudgate/v1/scoring.proto",
             "fraudgate/v1/rescore.proto",
             "fraudgate/v1/operation.proto",
+            "fraudgate/v1/stream.proto",
         ],
         [protos],
     )?;

@@ -7,10 +7,11 @@ mod erasure;
 mod kinds;
 mod text;
 
-use prost::Message;
+use prost::{Message, bytes::Bytes};
 use std::cell::Cell;
 
 use crate::{
+    card_number,
     currency::Currency,
     key::{HashKey, Namespace},
     ladder::Admission,
@@ -43,6 +44,9 @@ pub struct Admitted {
     /// Where the door read it, in the door's own form, at most 255 bytes: journaled with it, so that a door knows after a
     /// restart what was taken. The gate leaves it empty.
     pub position: Option<Box<[u8]>>,
+    /// The bytes that it came as, where nobody waits for its answer: then it is taken or left, and never only read; and
+    /// what becomes of it is journaled, also when it repeats an id or is refused. `None` where a caller is answered.
+    pub unanswered: Option<Bytes>,
     /// The highest rung on which it may be answered. The gate admits to the highest; doors and the journal lower it.
     pub admission: Admission,
     /// The segment of the program's declared default that it falls into.
@@ -73,6 +77,8 @@ pub struct AdmittedLabel {
     pub source: wire::LabelSource,
     /// Where the door read it; see [`Admitted::position`].
     pub position: Option<Box<[u8]>>,
+    /// The bytes that it came as; see [`Admitted::unanswered`].
+    pub unanswered: Option<Bytes>,
     /// What features see.
     pub label: Labelled,
 }
@@ -92,6 +98,8 @@ pub struct AdmittedOutcome {
     pub amount: Option<AmountMinor>,
     /// Where the door read it; see [`Admitted::position`].
     pub position: Option<Box<[u8]>>,
+    /// The bytes that it came as; see [`Admitted::unanswered`].
+    pub unanswered: Option<Bytes>,
 }
 
 /// A transaction that is referred to.
@@ -138,6 +146,19 @@ impl Gate {
     /// The hash of a transaction's id.
     pub fn id(&self, id: &str) -> KeyHash {
         self.ids.hash(id.as_bytes())
+    }
+
+    /// A transaction's id, where it is kept as it was sent so that its answer can be named by it: nothing of one that holds a
+    /// card number, whose answer is named by where the transaction stood.
+    pub fn id_to_keep<'i>(&self, id: &'i str) -> Result<&'i str, Refusal> {
+        match self.card_number_in_key {
+            _ if !card_number::is_within(id) => Ok(id),
+            CardNumberInKey::Hash => Ok(""),
+            CardNumberInKey::Refuse => Err(Refusal::invalid(
+                "id",
+                "is a card number, which this program refuses: send another id",
+            )),
+        }
     }
 
     /// The hash of an entity's key; `slot` is the entity's place in the plan.
@@ -209,6 +230,7 @@ impl Gate {
             decide_by,
             dropped,
             position: None,
+            unanswered: None,
             admission: Admission::Full,
             segment: Segment::default(),
             transaction: Transaction {
@@ -253,6 +275,7 @@ impl Gate {
             class,
             source,
             position: None,
+            unanswered: None,
             label: Labelled {
                 transaction,
                 event_time,
@@ -303,6 +326,7 @@ impl Gate {
             decider,
             amount,
             position: None,
+            unanswered: None,
         })
     }
 

@@ -19,6 +19,7 @@ pub mod keyed;
 pub mod known;
 pub mod ladder;
 pub mod model;
+pub mod origin;
 pub mod plan;
 pub mod policy;
 pub mod program;

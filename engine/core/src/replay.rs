@@ -124,8 +124,10 @@ impl<'e> Replay<'e> {
         }
         self.inputs += 1;
         self.engine.sequence += 1;
+        self.engine.offsets.take(record.position());
         let sequence = self.engine.sequence;
         let number = match record {
+            Record::Passed(_) | Record::Again(_) => return Ok(()),
             Record::Program(stated) => stated.program,
             Record::Transaction(admitted, _) => admitted.program,
             Record::History(program, _) => *program,
@@ -191,7 +193,7 @@ impl<'e> Replay<'e> {
                     program.history.erase(&program.plan, slot, admitted.key);
                 }
             }
-            Record::Label(_) | Record::Outcome(_) | Record::Program(_) => {}
+            Record::Label(_) | Record::Outcome(_) | Record::Program(_) | Record::Passed(_) | Record::Again(_) => {}
         }
         Ok(())
     }
@@ -287,7 +289,8 @@ impl Moved {
 
 impl Engine {
     /// The digest of the whole state in a canonical order, caches left out: equal digests are equal states. Programs in their
-    /// order, in each the entities by slot, keys sorted, rows by time, what was approved blind, and through where the cloud has spoken; then the known ids with their answers, by sequence.
+    /// order, in each the entities by slot, keys sorted, rows by time, what was approved blind, and through where the cloud has
+    /// spoken; then how far streams were taken in, and the known ids with their answers, by sequence.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         let mut write = |bytes: &[u8]| {
@@ -308,6 +311,12 @@ impl Engine {
             let Answered { epoch, sequence } = program.reviewed.through;
             write(&epoch.to_le_bytes());
             write(&sequence.to_le_bytes());
+        }
+        for at in self.offsets.iter() {
+            write(&(at.topic.len() as u64).to_le_bytes());
+            write(at.topic.as_bytes());
+            write(&at.partition.to_le_bytes());
+            write(&at.highest.to_le_bytes());
         }
         let mut answer = Vec::new();
         for taken in self.known.iter() {

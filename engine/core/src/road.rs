@@ -2,21 +2,28 @@
 //! two payments of one card in one drain see each other; then each model runs once; then answers leave in order. How
 //! inputs were cut into drains never shows in an assessment.
 
+use prost::{Message, bytes::Bytes};
+use sha2::{Digest, Sha256};
+
 use crate::{
     admit::{Admitted, AdmittedErasure, AdmittedLabel, AdmittedOutcome, Gate, Mode},
     assessment::{Assessment, Tier},
     broken::{self, Broken},
-    journal::{Draft, Durability, Journal},
+    journal::{
+        Draft, Durability, Journal,
+        record::{Again, Passed},
+    },
     key::HashKey,
     known::{Known, Place},
     ladder::{Admission, Cause},
     model::Model,
+    origin::Offsets,
     plan::Plan,
     policy::Policy,
     program::{Program, Whose},
     refusal::{Refusal, Violation},
     rescore::{self, Rescore, Rescored, Spool, Why},
-    transaction::{Clock, EventTime, Labelled, Transaction},
+    transaction::{Clock, EventTime, KeyHash, Labelled, Transaction},
     wire,
 };
 
@@ -44,6 +51,8 @@ pub struct Engine {
     pub(crate) sequence: u64,
     pub(crate) programs: Vec<Program>,
     pub(crate) known: Known,
+    /// How far streams were taken in.
+    pub(crate) offsets: Offsets,
     journal: Option<Box<dyn Journal>>,
     draft: Draft,
     steps: Vec<Step>,
@@ -72,6 +81,8 @@ pub struct Counts {
     pub unfolded: u64,
     /// Inputs refused on the road.
     pub refused: u64,
+    /// Records of streams refused, for whose answer nobody waited; they are among those.
+    pub passed: u64,
     /// First answers by tier and cause.
     pub answers: Answers,
     /// Runs of a model that failed.
@@ -143,6 +154,45 @@ pub enum Asked {
     Erasure(AdmittedErasure),
     /// Something refused before: it keeps its place among the answers.
     Refused(Refusal),
+    /// A record of a stream that the door refused, and for whose answer nobody waits.
+    Passed(Box<Refused>),
+}
+
+/// A record of a stream that the door refused.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Where it stood.
+    pub position: Box<[u8]>,
+    /// Its bytes.
+    pub sent: Bytes,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+impl Asked {
+    /// Where it stood.
+    fn position(&self) -> Option<&[u8]> {
+        match self {
+            Asked::Transaction(admitted) => admitted.position.as_deref(),
+            Asked::Label(admitted) => admitted.position.as_deref(),
+            Asked::Outcome(admitted) => admitted.position.as_deref(),
+            Asked::Rescored(rescored) => rescored.position.as_deref(),
+            Asked::Passed(refused) => Some(&refused.position),
+            Asked::Erasure(_) | Asked::Refused(_) => None,
+        }
+    }
+
+    /// Its bytes, where nobody waits for its answer.
+    fn unanswered(&self) -> Option<&Bytes> {
+        match self {
+            Asked::Transaction(admitted) => admitted.unanswered.as_ref(),
+            Asked::Label(admitted) => admitted.unanswered.as_ref(),
+            Asked::Outcome(admitted) => admitted.unanswered.as_ref(),
+            Asked::Passed(refused) => Some(&refused.sent),
+            // What the cloud said may be said again: it waits for no position.
+            Asked::Rescored(_) | Asked::Erasure(_) | Asked::Refused(_) => None,
+        }
+    }
 }
 
 /// The answer to one thing.
@@ -169,6 +219,8 @@ enum Step {
         answer: First,
         program: u16,
         sequence: u64,
+        /// The hash of its id and where it stood, when nobody waits for its answer.
+        stood: Option<(KeyHash, Box<[u8]>)>,
     },
     Read {
         place: usize,
@@ -187,6 +239,7 @@ enum Step {
 }
 
 /// Where the first answer to a retransmission is.
+#[derive(Clone, Copy)]
 enum First {
     /// Given in an earlier drain: kept in this place until this one ends.
     Kept(usize),
@@ -217,6 +270,7 @@ impl Engine {
             epochs: vec![(1, epoch)],
             sequence: 0,
             programs: Vec::new(),
+            offsets: Offsets::default(),
             journal: None,
             draft: Draft::default(),
             steps: Vec::new(),
@@ -312,12 +366,7 @@ impl Engine {
         }
         for block in asked.chunks(ANNOUNCED) {
             self.announce(block);
-            steps.extend(block.iter().map(|asked| {
-                self.take(clock, asked, takes).unwrap_or_else(|refusal| {
-                    self.counts.refused += 1;
-                    Step::Refused(refusal)
-                })
-            }));
+            steps.extend(block.iter().map(|asked| self.step(clock, asked, takes)));
         }
         asked.clear();
         let spool = match &self.journal {
@@ -337,6 +386,7 @@ impl Engine {
                 }
             });
         }
+        self.repeat(clock, &steps);
         if let Some(journal) = &mut self.journal
             && !self.draft.is_empty()
         {
@@ -370,6 +420,7 @@ impl Engine {
                 class: wire::LabelClass::Unspecified,
                 source: wire::LabelSource::Unspecified,
                 position: None,
+                unanswered: None,
                 label: label.clone(),
             });
         });
@@ -469,6 +520,11 @@ impl Engine {
         self.sequence
     }
 
+    /// How far streams were taken in.
+    pub fn offsets(&self) -> &Offsets {
+        &self.offsets
+    }
+
     /// The programs, in the order in which they were added.
     pub fn programs(&self) -> &[Program] {
         &self.programs
@@ -502,8 +558,89 @@ impl Engine {
         }
     }
 
+    fn step(&mut self, clock: Clock, asked: &Asked, takes: bool) -> Step {
+        let unanswered = asked.unanswered();
+        if unanswered.is_some() && !takes {
+            // It waits where it stands.
+            return Step::Refused(self.takes_nothing());
+        }
+        match self.take(clock, asked, takes) {
+            Ok(step) => {
+                match step {
+                    Step::Taken { .. } | Step::Told { .. } => self.offsets.take(asked.position()),
+                    // What is not journaled moves no position, or does so when it is.
+                    Step::Again { .. }
+                    | Step::Read { .. }
+                    | Step::ToldAgain
+                    | Step::Erased { .. }
+                    | Step::Refused(_) => {}
+                }
+                step
+            }
+            Err(refusal) => {
+                self.counts.refused += 1;
+                if let (Some(position), Some(sent)) = (asked.position(), unanswered) {
+                    self.pass(position, sent, &refusal);
+                }
+                Step::Refused(refusal)
+            }
+        }
+    }
+
+    /// Journals that a record of a stream was refused.
+    fn pass(&mut self, position: &[u8], sent: &[u8], refusal: &Refusal) {
+        if self.journal.is_some() {
+            self.draft.passed(&Passed {
+                position: position.into(),
+                // Codes are below 17.
+                code: refusal.code() as u8,
+                reason: &refusal.message(),
+                digest: Sha256::digest(sent).into(),
+            });
+        }
+        self.offsets.take(Some(position));
+        self.counts.passed += 1;
+        self.next();
+    }
+
+    /// Journals which records of streams repeated a transaction, with the first answer to it: behind all else that was taken,
+    /// as that answer may be one of this drain's.
+    fn repeat(&mut self, clock: Clock, steps: &[Step]) {
+        for step in steps {
+            let &Step::Again {
+                answer,
+                program,
+                sequence,
+                stood: Some((id, ref position)),
+            } = step
+            else {
+                continue;
+            };
+            if self.journal.is_some() {
+                let again = Step::Again {
+                    answer,
+                    program,
+                    sequence,
+                    stood: None,
+                };
+                let decision = match self.answer(clock, again) {
+                    Answer::Decision(decision) if decision.assessment.is_some() => decision.encode_to_vec(),
+                    Answer::Decision(_) | Answer::Receipt(_) | Answer::Erased(_) | Answer::Refused(_) => Vec::new(),
+                };
+                self.draft.again(&Again {
+                    id,
+                    position: (&**position).into(),
+                    decision: &decision,
+                });
+            }
+            self.offsets.take(Some(position));
+            self.next();
+        }
+    }
+
     fn take(&mut self, clock: Clock, asked: &Asked, takes: bool) -> Result<Step, Refusal> {
         match asked {
+            Asked::Passed(refused) => Err(refused.refusal.clone()),
             Asked::Transaction(admitted) => self.transaction(clock, admitted, takes),
             Asked::Refused(refusal) => Err(refusal.clone()),
             Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Erasure(_) if !takes => {
@@ -549,6 +686,11 @@ impl Engine {
                         answer,
                         program,
                         sequence,
+                        stood: admitted
+                            .unanswered
+                            .as_ref()
+                            .and(admitted.position.clone())
+                            .map(|position| (admitted.id, position)),
                     })
                 }
                 _ => {
@@ -714,6 +856,7 @@ impl Engine {
                 answer,
                 program,
                 sequence,
+                stood: _,
             } => {
                 let first = match answer {
                     First::Kept(place) => read(place),

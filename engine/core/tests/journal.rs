@@ -3,6 +3,7 @@
 mod shop;
 
 use fraudgate_core::{
+    origin::Origin,
     replay::Replay,
     road::{Answer, Asked, Engine},
     wire,
@@ -47,7 +48,15 @@ fn asked(engine: &Engine, step: &Step) -> Asked {
             }
             match ask(engine, &transaction) {
                 Asked::Transaction(mut admitted) => {
-                    admitted.position = (amount % 2 == 0).then(|| Box::from([1, 2, 3]));
+                    let origin = Origin {
+                        topic: "payments",
+                        partition: u32::from(id % 3),
+                        offset: amount as u64,
+                        id: "t",
+                    };
+                    admitted.position = (amount % 2 == 0).then(|| origin.write());
+                    // Repeated or refused, it is journaled too.
+                    admitted.unanswered = (amount % 4 == 0).then(|| amount.to_string().into());
                     Asked::Transaction(admitted)
                 }
                 other => other,

@@ -14,7 +14,7 @@ use pyo3::{exceptions::PyValueError, prelude::*};
 /// What finds a model by its digest: manifest, ONNX bytes, and those of the second student.
 type Found = Option<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)>;
 
-fn journal_error(error: JournalError) -> PyErr {
+pub fn journal_error(error: JournalError) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 

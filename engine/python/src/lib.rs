@@ -1,9 +1,10 @@
-//! The engine as the Python module `engine._native`: this and the file beside it are the only ones that name PyO3.
+//! The engine as the Python module `engine._native`: this file and those beside it are the only ones that name PyO3.
 
 mod journal;
+mod stream;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -14,6 +15,7 @@ use arrow_array::{
 };
 use fraudgate_core::{key::HashKey, model::hex, plan::Plan, transaction::EventTime};
 use fraudgate_server::{
+    journal::cursor::Cursors,
     model::ModelFiles,
     server::{self, Running, ServerError},
     table::{self, Precision},
@@ -22,7 +24,7 @@ use fraudgate_server::{
 use pyo3::{
     exceptions::{PyRuntimeError, PyTypeError, PyValueError},
     prelude::*,
-    types::{PyCapsule, PyDict},
+    types::{PyCapsule, PyDict, PyList},
 };
 
 /// Calls come in bursts of many small allocations that are freed together, which glibc's allocator is slow at: a tenth to
@@ -35,7 +37,7 @@ mod _native {
     #[pymodule_export]
     use super::journal::{journal_info, journal_replay, journal_rotate, journal_show, journal_tail, journal_verify};
     #[pymodule_export]
-    use super::{Folder, Rows, Server};
+    use super::{Folder, Rows, Server, stream::Cursor};
 }
 
 /// A history of its own that tables are folded into.
@@ -103,7 +105,11 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// The data plane. `_native.pyi` documents it.
 #[pyclass(frozen, module = "engine._native")]
-struct Server(Mutex<State>);
+struct Server {
+    state: Mutex<State>,
+    /// How its journal is read, once that was taken in.
+    cursors: OnceLock<Arc<Cursors>>,
+}
 
 enum State {
     Made(Box<server::Server>),
@@ -122,7 +128,7 @@ fn duration(seconds: f64) -> PyResult<Duration> {
 
 impl Server {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something with a server that is not started yet.
@@ -160,7 +166,10 @@ impl Server {
             client_ca: client_ca_pem.to_vec(),
         };
         let made = server::Server::new(config, hash_key, &tls).map_err(value_error)?;
-        Ok(Server(Mutex::new(State::Made(Box::new(made)))))
+        Ok(Server {
+            state: Mutex::new(State::Made(Box::new(made))),
+            cursors: OnceLock::new(),
+        })
     }
 
     #[pyo3(signature = (name, plan, policy, model, complete_since_us, reduced=None))]
@@ -216,7 +225,16 @@ impl Server {
                 raised = Some(error);
             }
         };
-        let found = py.detach(|| self.made(|server| server.recover(secret, &mut tell).map_err(value_error)))?;
+        let found = py.detach(|| {
+            self.made(|server| {
+                let found = server.recover(secret, &mut tell).map_err(value_error)?;
+                if let Some(cursors) = server.cursors() {
+                    // A journal is taken in once.
+                    let _ = self.cursors.set(cursors);
+                }
+                Ok(found)
+            })
+        })?;
         if let Some(error) = raised {
             return Err(error);
         }
@@ -256,6 +274,28 @@ impl Server {
                 Err(PyRuntimeError::new_err("the server was started already"))
             }
         }
+    }
+
+    fn take(&self, py: Python<'_>, kind: &str, messages: &Bound<'_, PyList>) -> PyResult<usize> {
+        let (running, kind) = (self.running()?, stream::kind(kind)?);
+        let records = stream::records(messages, kind)?;
+        py.detach(|| running.take(kind, records)).map_err(runtime_error)
+    }
+
+    fn offsets(&self, py: Python<'_>) -> PyResult<Vec<(String, u32, u64)>> {
+        let running = self.running()?;
+        let offsets = py.detach(|| running.offsets()).map_err(runtime_error)?;
+        let told = offsets
+            .into_iter()
+            .map(|at| (at.topic.into(), at.partition, at.highest));
+        Ok(told.collect())
+    }
+
+    fn cursor(&self, name: &str) -> PyResult<stream::Cursor> {
+        let Some(cursors) = self.cursors.get() else {
+            return Err(PyRuntimeError::new_err("the server has no journal that was taken in"));
+        };
+        stream::Cursor::open(cursors, name)
     }
 
     fn drain(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {

@@ -1,12 +1,16 @@
 //! The journal's files. A drain is sealed by the core and appended by the engine's thread before its answers leave
 //! ([`writer`]); a thread of its own ([`mod@attend`]) syncs in groups, makes the next segment ready and removes old ones
-//! ([`keeper`]); at a start what is there is taken in again ([`recovery`]). [`disk`] is what all of it asks of a file system.
+//! ([`keeper`]); at a start what is there is taken in again ([`recovery`]); what leaves for elsewhere is read behind the
+//! writer by cursors ([`cursor`]), each with its own choice ([`decisions`]). [`disk`] is what all of it asks of a file system.
 
 mod attend;
+pub mod cursor;
+pub mod decisions;
 pub mod disk;
 pub mod keeper;
 pub mod keyring;
 pub mod look;
+pub mod place;
 pub mod recovery;
 mod segment;
 pub mod writer;

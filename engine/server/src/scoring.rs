@@ -2,6 +2,7 @@
 //! `batch` or `stream` admit what was sent and put it into the `queue`, whose drain hands what has arrived to the core.
 
 mod batch;
+pub mod bulk;
 mod call;
 mod deadline;
 mod health;

@@ -510,6 +510,14 @@ impl Disk for Mounted {
         Ok(state.files.keys().copied().collect())
     }
 
+    fn read_from(&self, segment: u64, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let read = self.read(segment, offset.saturating_add(bytes as u64))?;
+        Ok(read
+            .get(usize::try_from(offset).unwrap_or(usize::MAX)..)
+            .unwrap_or_default()
+            .to_vec())
+    }
+
     fn read(&self, segment: u64, bytes: u64) -> io::Result<Vec<u8>> {
         let mut state = self.state()?;
         if state.call()? {

@@ -145,7 +145,8 @@ impl Truth {
         let ahead = |time: EventTime| scenario.ahead_us.is_some_and(|ahead| time.0 - clock.0 > ahead);
         let full = matches!(answer, Answer::Refused(Refusal::JournalFull));
         match asked {
-            Asked::Refused(_) => {
+            // No client here is a stream whose answers nobody waits for.
+            Asked::Refused(_) | Asked::Passed(_) => {
                 self.seen.refused += 1;
                 must(matches!(answer, Answer::Refused(_)), "a refused input was answered")?;
                 Ok(None)
@@ -352,7 +353,12 @@ impl Truth {
     fn find(&self, admitted: &Admitted) -> Option<usize> {
         let is_it = |&&place: &&usize| match &self.entries[place].input {
             Asked::Transaction(known) => known.id == admitted.id,
-            Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Erasure(_) | Asked::Refused(_) => false,
+            Asked::Label(_)
+            | Asked::Outcome(_)
+            | Asked::Rescored(_)
+            | Asked::Erasure(_)
+            | Asked::Refused(_)
+            | Asked::Passed(_) => false,
         };
         self.known.iter().rev().find(is_it).copied()
     }
@@ -528,7 +534,7 @@ impl Truth {
                     let brute = &mut self.brutes[usize::from(erasure.program)];
                     brute.erase(usize::from(erasure.entity), erasure.key);
                 }
-                Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Refused(_) => {}
+                Asked::Label(_) | Asked::Outcome(_) | Asked::Rescored(_) | Asked::Refused(_) | Asked::Passed(_) => {}
             }
         }
         self.known.clear();
@@ -559,7 +565,8 @@ fn event_time(asked: &Asked, program: usize) -> Option<i64> {
         | Asked::Outcome(_)
         | Asked::Rescored(_)
         | Asked::Erasure(_)
-        | Asked::Refused(_) => None,
+        | Asked::Refused(_)
+        | Asked::Passed(_) => None,
     }
 }
 

@@ -5,7 +5,7 @@ use prost::bytes::BufMut;
 
 use super::{
     chunk,
-    record::{Flags, Stated, Tag},
+    record::{Again, Flags, Passed, Stated, Tag},
 };
 use crate::{
     admit::{Admitted, AdmittedErasure, AdmittedLabel, AdmittedOutcome},
@@ -17,6 +17,9 @@ use crate::{
 
 /// Bytes of what the model and the policy say.
 pub(super) const SAID: usize = 3 + TIER_BYTES;
+
+/// Where a record belongs to no program.
+const NO_PROGRAM: u16 = u16::MAX;
 
 /// The room that a record keeps for what the model and the policy will say.
 #[derive(Clone, Copy, Debug)]
@@ -50,15 +53,12 @@ impl Draft {
 
     /// A program as it stands from here on. Takes no sequence.
     pub fn program(&mut self, stated: &Stated) {
-        let bytes = &mut self.bytes;
-        bytes.put_u8(Tag::Program as u8);
-        bytes.put_u16_le(stated.program);
-        bytes.put_i64_le(stated.complete_since.0);
-        bytes.put_i64_le(stated.watermark.0);
+        self.bytes.put_u8(Tag::Program as u8);
+        self.bytes.put_u16_le(stated.program);
+        self.bytes.put_i64_le(stated.complete_since.0);
+        self.bytes.put_i64_le(stated.watermark.0);
         for part in [stated.name.as_bytes(), stated.plan, stated.policy, stated.model_digest] {
-            // Configured by the operator and read from files: far below 4 GiB.
-            bytes.put_u32_le(part.len() as u32);
-            bytes.put_slice(part);
+            self.long(part);
         }
     }
 
@@ -180,6 +180,29 @@ impl Draft {
         self.input(Tag::Erasure, admitted.program);
         self.bytes.put_u8(admitted.entity);
         self.bytes.put_u128_le(admitted.key.0);
+    }
+
+    /// A record of a stream that was refused.
+    pub fn passed(&mut self, passed: &Passed) {
+        self.input(Tag::Passed, NO_PROGRAM);
+        self.position(Some(&passed.position));
+        self.bytes.put_u8(passed.code);
+        self.bytes.put_slice(&passed.digest);
+        self.long(passed.reason.as_bytes());
+    }
+
+    /// A record of a stream that repeats a transaction.
+    pub fn again(&mut self, again: &Again) {
+        self.input(Tag::Again, NO_PROGRAM);
+        self.bytes.put_u128_le(again.id.0);
+        self.position(Some(&again.position));
+        self.long(again.decision);
+    }
+
+    fn long(&mut self, part: &[u8]) {
+        // Reasons and answers, and what is configured by the operator and read from files: far below 4 GiB.
+        self.bytes.put_u32_le(part.len() as u32);
+        self.bytes.put_slice(part);
     }
 
     fn input(&mut self, tag: Tag, program: u16) {

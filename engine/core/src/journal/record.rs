@@ -4,6 +4,8 @@
 //! A chunk's body is the clock of its drain (8 bytes) and then records, each beginning with its tag (1) and its program's
 //! number (2). Numbers of programs hold within a segment, whose first chunk states each of them.
 
+use std::borrow::Cow;
+
 use prost::bytes::{Buf, TryGetError};
 
 use super::draft::SAID;
@@ -35,6 +37,8 @@ pub(super) enum Tag {
     History = 6,
     Rescored = 7,
     Erasure = 8,
+    Passed = 9,
+    Again = 10,
 }
 
 /// What is said of a scored row.
@@ -75,10 +79,53 @@ pub enum Record<'a> {
     Rescored(Rescored),
     /// An erasure: of what came before, nothing of its key is held.
     Erasure(AdmittedErasure),
+    /// A record of a stream that is no input: it was refused, and nobody waited for an answer.
+    Passed(Passed<'a>),
+    /// A record of a stream that repeats a transaction.
+    Again(Again<'a>),
+}
+
+/// A record of a stream that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed<'a> {
+    /// Where it stood.
+    pub position: Cow<'a, [u8]>,
+    /// Why, as a google.rpc.Code.
+    pub code: u8,
+    /// Why, for a person; holds nothing of what was sent.
+    pub reason: &'a str,
+    /// SHA-256 of its bytes.
+    pub digest: [u8; 32],
+}
+
+/// A record of a stream that repeats a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Again<'a> {
+    /// The hash of its id.
+    pub id: KeyHash,
+    /// Where it stood.
+    pub position: Cow<'a, [u8]>,
+    /// The first answer, as `Decision`; empty when only a fold was asked.
+    pub decision: &'a [u8],
+}
+
+impl Record<'_> {
+    /// Where it stood, in the form of the door that read it.
+    pub fn position(&self) -> Option<&[u8]> {
+        match self {
+            Record::Program(_) | Record::History(..) | Record::Erasure(_) => None,
+            Record::Transaction(admitted, _) => admitted.position.as_deref(),
+            Record::Label(admitted) => admitted.position.as_deref(),
+            Record::Outcome(admitted) => admitted.position.as_deref(),
+            Record::Rescored(rescored) => rescored.position.as_deref(),
+            Record::Passed(passed) => Some(&passed.position),
+            Record::Again(again) => Some(&again.position),
+        }
+    }
 }
 
 impl<'a> Record<'a> {
-    /// An input by itself, without the row that it saw; a program's statement as it is.
+    /// An input by itself, without the row that it saw and what was said of it in words; a program's statement as it is.
     pub fn detached(self) -> Result<Record<'static>, Stated<'a>> {
         Ok(match self {
             Record::Program(stated) => return Err(stated),
@@ -91,6 +138,16 @@ impl<'a> Record<'a> {
             Record::Outcome(outcome) => Record::Outcome(outcome),
             Record::Rescored(rescored) => Record::Rescored(rescored),
             Record::Erasure(admitted) => Record::Erasure(admitted),
+            Record::Passed(passed) => Record::Passed(Passed {
+                position: Cow::Owned(passed.position.into_owned()),
+                reason: "",
+                ..passed
+            }),
+            Record::Again(again) => Record::Again(Again {
+                position: Cow::Owned(again.position.into_owned()),
+                decision: &[],
+                ..again
+            }),
         })
     }
 }
@@ -193,6 +250,12 @@ fn record<'a>(b: &mut &'a [u8]) -> Result<Record<'a>, NoRecord> {
         tag if tag == Tag::History as u8 => Ok(Record::History(program, transaction(b)?)),
         tag if tag == Tag::Rescored as u8 => rescored(program, b).map(Record::Rescored),
         tag if tag == Tag::Erasure as u8 => erasure(program, b).map(Record::Erasure),
+        tag if tag == Tag::Passed as u8 => passed(b).map(Record::Passed),
+        tag if tag == Tag::Again as u8 => Ok(Record::Again(Again {
+            id: KeyHash(b.try_get_u128_le()?),
+            position: short(b)?.into(),
+            decision: long(b)?,
+        })),
         _ => Err(NoRecord),
     }
 }
@@ -221,6 +284,7 @@ fn admitted(program: u16, mode: Mode, b: &mut &[u8]) -> Result<Admitted, NoRecor
         decide_by: None,
         dropped: 0,
         position: position(b)?,
+        unanswered: None,
         admission: Admission::Full,
         segment: Segment::default(),
         transaction,
@@ -319,6 +383,7 @@ fn label(program: u16, b: &mut &[u8]) -> Result<AdmittedLabel, NoRecord> {
         class,
         source,
         position: position(b)?,
+        unanswered: None,
         label: Labelled {
             transaction: subject.transaction,
             event_time: subject.event_time,
@@ -337,6 +402,7 @@ fn outcome(program: u16, b: &mut &[u8]) -> Result<AdmittedOutcome, NoRecord> {
         amount: amount(b)?,
         subject: subject(b)?,
         position: position(b)?,
+        unanswered: None,
     })
 }
 
@@ -407,10 +473,27 @@ fn entities(b: &mut &[u8]) -> Result<[Option<KeyHash>; MAX_ENTITIES], NoRecord> 
     Ok(entities)
 }
 
+fn passed<'a>(b: &mut &'a [u8]) -> Result<Passed<'a>, NoRecord> {
+    let position = short(b)?.into();
+    let code = b.try_get_u8()?;
+    let (digest, rest) = b.split_first_chunk().ok_or(NoRecord)?;
+    *b = rest;
+    Ok(Passed {
+        position,
+        code,
+        reason: str::from_utf8(long(b)?).map_err(|_| NoRecord)?,
+        digest: *digest,
+    })
+}
+
 fn position(b: &mut &[u8]) -> Result<Option<Box<[u8]>>, NoRecord> {
+    let position = short(b)?;
+    Ok((!position.is_empty()).then(|| position.into()))
+}
+
+fn short<'a>(b: &mut &'a [u8]) -> Result<&'a [u8], NoRecord> {
     let length = usize::from(b.try_get_u8()?);
-    let position = take(b, length)?;
-    Ok((length > 0).then(|| position.into()))
+    take(b, length)
 }
 
 fn long<'a>(b: &mut &'a [u8]) -> Result<&'a [u8], NoRecord> {

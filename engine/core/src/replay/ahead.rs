@@ -95,7 +95,9 @@ fn announce(replay: &mut Replay, coming: &[Record]) {
             | Record::Label(_)
             | Record::Outcome(_)
             | Record::Rescored(_)
-            | Record::Erasure(_) => None,
+            | Record::Erasure(_)
+            | Record::Passed(_)
+            | Record::Again(_) => None,
         });
         program.history.announce(&program.plan, of_it);
     }

@@ -107,6 +107,7 @@ impl Gathering {
             | Record::Label(_)
             | Record::Outcome(_)
             | Record::Erasure(_) => Ok(()),
+            Record::Passed(_) | Record::Again(_) => Ok(()),
         }
     }
 

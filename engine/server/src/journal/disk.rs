@@ -21,6 +21,8 @@ pub trait Disk: Send + Sync {
     fn segments(&self) -> io::Result<Vec<u64>>;
     /// At most `bytes` of a segment, from its beginning.
     fn read(&self, segment: u64, bytes: u64) -> io::Result<Vec<u8>>;
+    /// At most `bytes` of a segment, from an offset on.
+    fn read_from(&self, segment: u64, offset: u64, bytes: usize) -> io::Result<Vec<u8>>;
     /// Writes a part of a segment once more as it reads, and syncs it. Another process wrote it; when its sync failed, a sync
     /// alone would say nothing of what was lost.
     fn renew(&self, segment: u64, from: u64, to: u64) -> io::Result<()>;
@@ -96,7 +98,8 @@ impl Folder {
     }
 }
 
-fn private() -> OpenOptions {
+/// For a file that only its owner may read.
+pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
     options
@@ -135,6 +138,22 @@ impl Disk for Folder {
         let bytes = bytes.min(file.metadata()?.len());
         let mut read = Vec::with_capacity(usize::try_from(bytes).map_err(io::Error::other)?);
         file.take(bytes).read_to_end(&mut read)?;
+        Ok(read)
+    }
+
+    fn read_from(&self, segment: u64, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let file = File::open(self.segment(segment))?;
+        let mut read = vec![0; bytes];
+        let mut length = 0;
+        while length < bytes {
+            match file.read_at(&mut read[length..], offset + length as u64) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        read.truncate(length);
         Ok(read)
     }
 

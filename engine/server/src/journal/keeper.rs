@@ -2,6 +2,7 @@
 //! old ones. A plain value that is told the time; [`super::attend`] drives it on a thread of its own, a simulation by hand.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -55,6 +56,8 @@ struct State {
     closing: bool,
     /// Segments before this one may be removed.
     needed: u64,
+    /// Likewise, as each cursor needs them.
+    cursors: BTreeMap<String, u64>,
     error: Option<String>,
 }
 
@@ -97,6 +100,17 @@ impl Desk {
     /// Segments before this one are needed by nobody.
     pub fn release(&self, segment: u64) {
         self.state().needed = segment;
+    }
+
+    /// Segments before this one are not needed by a cursor; all from it on are, until it says otherwise.
+    pub fn pin(&self, cursor: &str, segment: u64) {
+        self.state().cursors.insert(cursor.to_owned(), segment);
+    }
+
+    /// The first segment that anybody needs.
+    fn needed(&self) -> u64 {
+        let state = self.state();
+        state.cursors.values().copied().fold(state.needed, u64::min)
     }
 
     /// Why the next segment could not be made, or an old one not removed.
@@ -187,7 +201,7 @@ impl Keeper {
         }
         if self.look <= now.elapsed {
             self.look = now.elapsed + LOOK;
-            let needed = self.desk.state().needed;
+            let needed = self.desk.needed();
             if let Err(error) = self.retain(needed, now.clock) {
                 self.desk.state().error = Some(error.0);
             }

@@ -208,6 +208,32 @@ impl<T: Time> Queue<T> {
         room.waiting = waiting;
     }
 
+    /// Hands records of streams to the core, in one drain; answers go nowhere. Says whether they were taken: when the core
+    /// takes nothing for now, none of them was.
+    pub fn take_in(&self, engine: &mut Engine, asked: &mut Vec<Asked>, answers: &mut Vec<Answer>) -> bool {
+        let (now, began_ns) = (self.time.clock(), self.time.ns());
+        let mut costs = Costs::default();
+        for asked in asked.iter_mut() {
+            let by = match asked {
+                Asked::Transaction(admitted) => admitted.decide_by,
+                Asked::Label(_)
+                | Asked::Outcome(_)
+                | Asked::Rescored(_)
+                | Asked::Erasure(_)
+                | Asked::Refused(_)
+                | Asked::Passed(_) => None,
+            };
+            let room_ns = by.map(|by| by.0.saturating_sub(now.0) as f64 * 1e3);
+            costs.count(admit(&mut self.estimates.borrow_mut(), engine, asked, room_ns));
+        }
+        engine.drain(now, asked, answers);
+        self.measure(began_ns, costs);
+        let taken = !answers
+            .drain(..)
+            .any(|answer| matches!(answer, Answer::Refused(Refusal::JournalFull | Refusal::Recovering)));
+        taken
+    }
+
     /// Admits what waits, in order, each to the rung on which it will be answered in time with those before it; up to the
     /// one that would make an earlier answer late. Gives what they cost together.
     fn choose(
@@ -228,24 +254,8 @@ impl<T: Time> Queue<T> {
                 continue;
             };
             let due_ns = next.by.map(|by| by.0.saturating_sub(now.0) as f64 * 1e3);
-            let cost = match &mut next.asked {
-                Asked::Transaction(admitted) if admitted.mode == Mode::Score => {
-                    let program = &engine.programs()[usize::from(admitted.program)];
-                    let at_hand = AtHand {
-                        full: program.has(Size::Full),
-                        reduced: program.has(Size::Reduced),
-                    };
-                    let (admission, cost) = estimates.admit(due_ns.map(|due_ns| due_ns - spent_ns), at_hand);
-                    admitted.admission = admission;
-                    cost
-                }
-                Asked::Transaction(_)
-                | Asked::Label(_)
-                | Asked::Outcome(_)
-                | Asked::Rescored(_)
-                | Asked::Erasure(_)
-                | Asked::Refused(_) => Cost::Bare,
-            };
+            let room_ns = due_ns.map(|due_ns| due_ns - spent_ns);
+            let cost = admit(&mut estimates, engine, &mut next.asked, room_ns);
             let done_ns = spent_ns + estimates.ns(cost);
             if done_ns > first_due_ns {
                 break;
@@ -290,6 +300,29 @@ impl<T: Time> Queue<T> {
         let now_ns = self.time.ns();
         let took_ns = now_ns.saturating_sub(began_ns);
         self.estimates.borrow_mut().measure(now_ns, took_ns, costs);
+    }
+}
+
+/// Admits an input to the highest rung on which it is answered within `room_ns`; gives what that costs.
+fn admit(estimates: &mut Estimates, engine: &Engine, asked: &mut Asked, room_ns: Option<f64>) -> Cost {
+    match asked {
+        Asked::Transaction(admitted) if admitted.mode == Mode::Score => {
+            let program = &engine.programs()[usize::from(admitted.program)];
+            let at_hand = AtHand {
+                full: program.has(Size::Full),
+                reduced: program.has(Size::Reduced),
+            };
+            let (admission, cost) = estimates.admit(room_ns, at_hand);
+            admitted.admission = admission;
+            cost
+        }
+        Asked::Transaction(_)
+        | Asked::Label(_)
+        | Asked::Outcome(_)
+        | Asked::Rescored(_)
+        | Asked::Erasure(_)
+        | Asked::Refused(_)
+        | Asked::Passed(_) => Cost::Bare,
     }
 }
 

@@ -6,10 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fraudgate_core::road::Engine;
-use tokio::sync::mpsc;
+use fraudgate_core::{origin::Offset, road::Engine};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Journaled, ServerError};
+use crate::scoring::bulk::{Hand, Kind, Record};
 
 /// Counters by name.
 pub type Stats = Vec<(Cow<'static, str>, u64)>;
@@ -23,6 +24,8 @@ pub enum Control {
     Stats(replies::SyncSender<Stats>),
     /// To say what the digest of its state is.
     Digest(replies::SyncSender<[u8; 32]>),
+    /// To say how far streams were taken in.
+    Offsets(replies::SyncSender<Vec<Offset>>),
     /// To serve with this engine from now on, whose state is there, and with its journal.
     TakeOver(Box<(Engine, Option<Journaled>)>),
     /// To stop, and to give what is under way this long.
@@ -70,13 +73,38 @@ pub struct Running {
     /// The port that it listens on.
     pub port: u16,
     controls: mpsc::Sender<Control>,
+    hands: mpsc::Sender<Hand>,
     ended: Arc<Ended>,
 }
 
 impl Running {
     /// A server behind a channel.
-    pub fn new(port: u16, controls: mpsc::Sender<Control>, ended: Arc<Ended>) -> Running {
-        Running { port, controls, ended }
+    pub fn new(port: u16, controls: mpsc::Sender<Control>, hands: mpsc::Sender<Hand>, ended: Arc<Ended>) -> Running {
+        Running {
+            port,
+            controls,
+            hands,
+            ended,
+        }
+    }
+
+    /// Hands records of streams over, and waits until they are taken: gives how many were, from the first on. Where those are
+    /// not all, the engine takes nothing for now: hand over the others later, before any that follow them.
+    pub fn take(&self, kind: Kind, records: Vec<Record>) -> Result<usize, ServerError> {
+        let (taken, told) = oneshot::channel();
+        let hand = Hand { kind, records, taken };
+        if self.hands.blocking_send(hand).is_ok()
+            && let Ok(taken) = told.blocking_recv()
+        {
+            return Ok(taken);
+        }
+        self.wait(Some(Duration::ZERO))?;
+        Err(ServerError("the server does not run".to_owned()))
+    }
+
+    /// How far streams were taken in: topic, partition, and the highest offset.
+    pub fn offsets(&self) -> Result<Vec<Offset>, ServerError> {
+        self.ask(Control::Offsets)
     }
 
     /// Takes no more, finishes what is under way within `time`, and stops. A server that has stopped stays so.

@@ -7,9 +7,11 @@ use tokio::sync::Notify;
 use super::{Server, ServerError};
 use crate::journal::{
     Promise, Recovered, Status, Writer, attend, clock,
+    cursor::Cursors,
     disk::{Disk, Folder},
     keeper::Keeper,
     keyring::Keyring,
+    place::Places,
     recover,
 };
 
@@ -21,9 +23,15 @@ pub struct Journaled {
     pub news: Arc<Notify>,
     status: Arc<Status>,
     recovered: Recovered,
+    cursors: Arc<Cursors>,
 }
 
 impl Server {
+    /// How the journal is read behind the scorer; nothing before it was taken in.
+    pub fn cursors(&self) -> Option<Arc<Cursors>> {
+        self.journal.as_ref().map(|journal| journal.cursors.clone())
+    }
+
     /// Takes in what the journal holds and journals from now on: after the programs were added, before they are warmed.
     /// `secret` is the key-encryption key; `progress` is told how many bytes are read and how many there are. Gives what
     /// was found; only its fresh programs may be warmed, as the others have their state.
@@ -47,12 +55,23 @@ impl Server {
         let tell = Box::new(move || tell.notify_one());
         let (epoch, next) = (recovered.epoch, recovered.next_segment);
         let keeper = Keeper::begin(disk, keyring, &settings, epoch, next, tell).map_err(|e| error(&e))?;
+        let (places, desk) = (Places::new(&settings.folder), keeper.desk().clone());
+        places.pin(&desk).map_err(|e| error(&e))?;
         let attended = attend(keeper).map_err(|e| error(&e))?;
         let (next, programs) = (self.engine.sequence() + 1, self.engine.programs());
         let writer = Writer::begin(attended, &settings, &recovered, next, programs, clock()).map_err(|e| error(&e))?;
         self.journal = Some(Journaled {
             promise: settings.promise,
             news,
+            cursors: Arc::new(Cursors::new(
+                // Who reads behind does not hold the folder.
+                Arc::new(Folder::look(&settings.folder)),
+                places,
+                secret,
+                settings.promise,
+                writer.status(),
+                desk,
+            )),
             status: writer.status(),
             recovered: recovered.clone(),
         });

@@ -27,12 +27,18 @@ use super::{
 };
 use crate::{
     journal::Promise,
-    scoring::{Cost, Machine, Queue, Scoring, Shared, drain, tend},
+    scoring::{
+        Cost, Machine, Queue, Scoring, Shared,
+        bulk::{self, Hand},
+        drain, tend,
+    },
     transport::{Failure, Local, Signal, Traffic, Transport, panic_message},
 };
 
 /// How many requests of other threads may wait.
 const CONTROLS: usize = 16;
+/// How many hands of records may wait: each bounds itself, and who hands over waits until it is taken.
+const HANDS: usize = 4;
 /// How often a server that leaves looks whether its connections are gone.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -41,6 +47,7 @@ pub fn start(server: Server, listener: TcpListener, ready: bool) -> Result<Runni
     let failed = |e: std::io::Error| ServerError(format!("start: {e}"));
     let port = listener.local_addr().map_err(failed)?.port();
     let (sender, controls) = mpsc::channel(CONTROLS);
+    let (hand, hands) = mpsc::channel(HANDS);
     let ended = Arc::new(Ended::default());
     let tell = ended.clone();
     let (tell_started, started) = std::sync::mpsc::sync_channel(1);
@@ -53,7 +60,7 @@ pub fn start(server: Server, listener: TcpListener, ready: bool) -> Result<Runni
             {
                 Ok(runtime) => {
                     let _ = tell_started.send(Ok(()));
-                    runtime.block_on(serve(server, listener, controls, ready))
+                    runtime.block_on(serve(server, listener, controls, hands, ready))
                 }
                 Err(error) => {
                     let _ = tell_started.send(Err(error));
@@ -68,7 +75,7 @@ pub fn start(server: Server, listener: TcpListener, ready: bool) -> Result<Runni
         .spawn(run)
         .map_err(failed)?;
     match started.recv() {
-        Ok(Ok(())) => Ok(Running::new(port, sender, ended)),
+        Ok(Ok(())) => Ok(Running::new(port, sender, hand, ended)),
         Ok(Err(error)) => Err(failed(error)),
         Err(_) => Err(ServerError(
             "start: the server's thread ended before it began".to_owned(),
@@ -85,6 +92,7 @@ async fn serve(
     server: Server,
     listener: TcpListener,
     mut controls: mpsc::Receiver<Control>,
+    hands: mpsc::Receiver<Hand>,
     ready: bool,
 ) -> Result<(), String> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| format!("listen: {error}"))?;
@@ -108,6 +116,7 @@ async fn serve(
     });
     let local = Local(transport.failure.clone());
     local.spawn(drain(shared.clone()));
+    local.spawn(bulk::take(shared.clone(), hands));
     if ready {
         is_ready(&shared, server.journal, &local);
     }
@@ -151,6 +160,10 @@ async fn obey(
             // Who asked may have stopped waiting.
             Some(Control::Stats(reply)) => drop(reply.try_send(stats(shared, traffic))),
             Some(Control::Digest(reply)) => drop(reply.try_send(shared.engine.borrow().digest())),
+            Some(Control::Offsets(reply)) => {
+                let offsets = shared.engine.borrow().offsets().iter().cloned().collect();
+                drop(reply.try_send(offsets));
+            }
             Some(Control::TakeOver(over)) => {
                 let (mut engine, journal) = *over;
                 engine.take_over(&shared.engine.borrow());
@@ -200,6 +213,7 @@ fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
         ("outcomes", core.outcomes),
         ("erasures", core.erasures),
         ("refused", core.refused),
+        ("passed", core.passed),
         ("unfolded", core.unfolded),
         ("model_failures", core.model_failures),
         ("rescore_spool_full", core.rescores.full),

@@ -5,6 +5,7 @@ use fraudgate_core::{
     features::FeatureSet,
     journal::{record::Record, segment::Header},
     model::hex,
+    origin::Origin,
     plan::Plan,
     policy::Policy,
     rescore::Rescore,
@@ -82,6 +83,8 @@ impl Programs {
             Record::Outcome(admitted) => ("outcome", admitted.program, Some(admitted.subject.event_time)),
             Record::Rescored(rescored) => ("rescored", rescored.program, Some(rescored.subject.event_time)),
             Record::Erasure(admitted) => ("erasure", admitted.program, None),
+            Record::Passed(_) => ("passed", u16::MAX, None),
+            Record::Again(_) => ("again", u16::MAX, None),
         };
         let mut told = json!({
             "sequence": sequence,
@@ -118,7 +121,15 @@ impl Programs {
                 let entity = plan.and_then(|plan| plan.entities.get(usize::from(admitted.entity)));
                 told["entity"] = json!(entity);
             }
-            Record::Program(_) | Record::History(..) => {}
+            Record::Passed(passed) => {
+                told["reason"] = json!(passed.reason);
+                told["sha256"] = json!(hex(&passed.digest));
+            }
+            Record::Program(_) | Record::History(..) | Record::Again(_) => {}
+        }
+        // The id stays where it is: it is looked up by its hash alone.
+        if let Some(origin) = record.position().and_then(Origin::read) {
+            told["origin"] = json!({"topic": origin.topic, "partition": origin.partition, "offset": origin.offset});
         }
         told
     }
