@@ -224,6 +224,16 @@ def serve(config: Path, history: Path | None, labels: Path | None, check: bool) 
 
 
 @main.command()
+@click.option("--config", type=EXISTING, envvar="FRAUDGATE_CLOUD_CONFIG", default=Path("cloud.toml"))
+def cloud(config: Path) -> None:
+    """Score again what PoPs ship, by the teacher; publish what it says, and keep the rows for training."""
+    from service.cloud import command
+    from service.cloud.config import read
+
+    command.run(read(config))
+
+
+@main.command()
 @click.option("--folder", type=PATH, default=Path("build/demo"), help="Where everything that it makes stays.")
 @click.option("--data", type=PATH, envvar="FRAUDGATE_DATA", default=Path("../shared/data"), help="The Handbook's data.")
 def demo(folder: Path, data: Path) -> None:

@@ -26,7 +26,7 @@ from service.files import open_to_others
 HIGHEST_RISK: Final = 100.0
 
 
-def _path(value: Any, info: ValidationInfo) -> Path:
+def path_of(value: Any, info: ValidationInfo) -> Path:
     """Relative paths start at the configuration file's folder, wherever the process was started."""
     if isinstance(value, Path):
         return value
@@ -99,9 +99,9 @@ def _with_offset(value: datetime) -> datetime:
     return value
 
 
-ReadableFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_file)]
-PrivateFile = Annotated[Path, BeforeValidator(_path), AfterValidator(_file), AfterValidator(_private)]
-ReadableFolder = Annotated[Path, BeforeValidator(_path), AfterValidator(_folder)]
+ReadableFile = Annotated[Path, BeforeValidator(path_of), AfterValidator(_file)]
+PrivateFile = Annotated[Path, BeforeValidator(path_of), AfterValidator(_file), AfterValidator(_private)]
+ReadableFolder = Annotated[Path, BeforeValidator(path_of), AfterValidator(_folder)]
 Threshold = Annotated[float, Field(ge=0, le=HIGHEST_RISK)]
 
 
@@ -146,7 +146,7 @@ class Keys(Section):
 class Journal(Section):
     """`[journal]`: where inputs are kept, so that a restart goes on where the scorer was."""
 
-    folder: Annotated[Path, BeforeValidator(_path)] = Field(examples=['"journal"'], description="made when absent")
+    folder: Annotated[Path, BeforeValidator(path_of)] = Field(examples=['"journal"'], description="made when absent")
     key: Annotated[PrivateFile, AfterValidator(_hash_key)] = Field(
         examples=['"certificates/journal.key"'], description="64 hexadecimal digits; wraps the keys of the segments"
     )

@@ -1,0 +1,69 @@
+"""`fraudgate cloud`: reads, scores, publishes and keeps until it is told to stop."""
+
+import signal
+import threading
+import time
+from dataclasses import asdict
+from typing import Final
+
+import structlog
+
+from service.cloud import teacher
+from service.cloud.config import CloudConfig
+from service.cloud.kafka import Decisions, Requests
+from service.cloud.lake import Lake
+from service.cloud.rescorer import Rescorer
+
+_POLL_S: Final = 0.2
+_AGAIN_S: Final = 1.0
+
+_log = structlog.get_logger()
+
+
+def run(config: CloudConfig) -> None:
+    """Until SIGTERM or SIGINT; what is scored then is kept. Raises BundleError where a bundle cannot be used."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: stop.set())
+    rescore(config, stop)
+
+
+def rescore(config: CloudConfig, stop: threading.Event) -> None:
+    """Until `stop`."""
+    teachers = {name: teacher.load(program.bundle, program.digest) for name, program in config.program.items()}
+    decisions = Decisions(config.broker, config.topics.decisions)
+    rescorer = Rescorer(teachers, decisions, Lake(config.lake.folder))
+    requests = Requests(config.broker, config.topics.requests)
+    try:
+        while not stop.is_set() and not requests.begin(rescorer.begin):
+            stop.wait(_AGAIN_S)
+        _log.info("rescoring", programs=sorted(teachers), topic=config.topics.requests)
+        _loop(config, stop, requests, rescorer)
+    finally:
+        requests.close()
+    _log.info("stopped", **asdict(rescorer.counts))
+
+
+def _loop(config: CloudConfig, stop: threading.Event, requests: Requests, rescorer: Rescorer) -> None:
+    due = time.monotonic() + config.lake.seconds
+    while not stop.is_set():
+        messages = requests.poll(_POLL_S)
+        if rescorer.held == 0:
+            due = time.monotonic() + config.lake.seconds
+        rescorer.take(messages)
+        while rescorer.held >= config.lake.rows or (rescorer.held and time.monotonic() >= due):
+            # Without the broker nothing more is read either, so what is held stays bounded.
+            if _kept(rescorer) or stop.wait(_AGAIN_S):
+                break
+    if rescorer.held:
+        _kept(rescorer)
+
+
+def _kept(rescorer: Rescorer) -> bool:
+    try:
+        rescorer.keep()
+    except OSError as error:
+        _log.warning("not kept yet", rows=rescorer.held, reason=str(error))
+        return False
+    _log.info("kept", **asdict(rescorer.counts))
+    return True
