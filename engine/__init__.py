@@ -14,6 +14,7 @@ from pathlib import Path
 from engine._native import (
     Cursor,
     Folder,
+    Forward,
     Server,
     journal_info,
     journal_replay,
@@ -26,6 +27,7 @@ from engine._native import (
 __all__ = [
     "Cursor",
     "Folder",
+    "Forward",
     "Server",
     "journal_info",
     "journal_replay",

@@ -142,6 +142,12 @@ class Server:
     def offsets(self) -> list[tuple[str, int, int]]:
         """How far streams were taken in: topic, partition, and the highest offset that the state contains."""
 
+    def forward(self, pop: str) -> Forward:
+        """What leaves for the cloud, in the name of this PoP; after `recover`, before `start` where the bound matters.
+
+        Raises RuntimeError when no journal was taken in, ValueError when it is open already.
+        """
+
     def cursor(self, name: str) -> Cursor:
         """Opens a cursor over the journal where it was left: what leaves for topics. One at a time has a name.
 
@@ -187,6 +193,26 @@ class Cursor:
 
         Returns the sequence through which all was read, and what leaves of it, in order: "decision" or "dead letter",
         key, value, and headers (type, version, epoch, sequence).
+        Raises ValueError where the journal cannot be read.
+        """
+
+    def keep(self, through: int) -> None:
+        """Keeps, so that it survives the loss of power, that all through a sequence that `read` returned has left."""
+
+    def behind(self) -> int:
+        """How many inputs are promised that were not read."""
+
+@final
+class Forward:
+    """What leaves of the journal for the cloud. Its place bounds what may wait to be scored again."""
+
+    def read(
+        self, rows: int, wait_s: float
+    ) -> tuple[int, int, list[tuple[Literal["request", "reversal"], str, bytes]]]:
+        """Reads on until there are about `rows` rows to be scored again, or for `wait_s` seconds.
+
+        Returns the sequence through which all was read, how many rows there are, and the messages: what it is
+        (RescoreRequest or Reversal), its key, its value.
         Raises ValueError where the journal cannot be read.
         """
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub use decision::{Answered, Rescored, read};
 pub use request::{Gathered, Gathering, Unreadable};
 
-use crate::{assessment::Tier, transaction::KeyHash};
+use crate::{assessment::Tier, transaction::KeyHash, wire};
 
 /// What of a program's transactions is scored again.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +122,12 @@ impl Rescore {
             (Some(why), Spool::Open) => Rescore::Queued(why),
             (Some(why), Spool::Full) => Rescore::Full(why),
         }
+    }
+
+    /// Says so in a receipt. The mark is in the record of the decision: what the one survives, the other does.
+    pub fn tell(self, receipt: &mut wire::Receipt) {
+        receipt.rescore_queued = matches!(self, Rescore::Queued(_));
+        receipt.rescore_spool_full = matches!(self, Rescore::Full(_));
     }
 
     /// As it is stored, in four bits: the reason, and above it whether the spool was full.

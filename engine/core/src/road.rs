@@ -825,12 +825,9 @@ impl Engine {
         };
         let decision = |program, assessment: Option<&Assessment>, mut receipt: wire::Receipt| {
             let program: &Program = &self.programs[usize::from(program)];
-            match assessment.map_or(Rescore::Not, |assessment| assessment.rescore) {
-                Rescore::Not => {}
-                // Its mark is in the record of the decision: what the one survives, the other does.
-                Rescore::Queued(_) => receipt.rescore_queued = true,
-                Rescore::Full(_) => receipt.rescore_spool_full = true,
-            }
+            assessment
+                .map_or(Rescore::Not, |assessment| assessment.rescore)
+                .tell(&mut receipt);
             Answer::Decision(Box::new(wire::Decision {
                 assessment: assessment.map(|assessment| assessment.to_wire(program.version(assessment.made_with))),
                 receipt: Some(receipt),

@@ -1,5 +1,6 @@
 //! The engine as the Python module `engine._native`: this file and those beside it are the only ones that name PyO3.
 
+mod forward;
 mod journal;
 mod stream;
 
@@ -37,7 +38,7 @@ mod _native {
     #[pymodule_export]
     use super::journal::{journal_info, journal_replay, journal_rotate, journal_show, journal_tail, journal_verify};
     #[pymodule_export]
-    use super::{Folder, Rows, Server, stream::Cursor};
+    use super::{Folder, Rows, Server, forward::Forward, stream::Cursor};
 }
 
 /// A history of its own that tables are folded into.
@@ -289,6 +290,13 @@ impl Server {
             .into_iter()
             .map(|at| (at.topic.into(), at.partition, at.highest));
         Ok(told.collect())
+    }
+
+    fn forward(&self, pop: &str) -> PyResult<forward::Forward> {
+        let Some(cursors) = self.cursors.get() else {
+            return Err(PyRuntimeError::new_err("the server has no journal that was taken in"));
+        };
+        forward::Forward::open(cursors, pop)
     }
 
     fn cursor(&self, name: &str) -> PyResult<stream::Cursor> {

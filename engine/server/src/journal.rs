@@ -7,6 +7,7 @@ mod attend;
 pub mod cursor;
 pub mod decisions;
 pub mod disk;
+pub mod forward;
 pub mod keeper;
 pub mod keyring;
 pub mod look;

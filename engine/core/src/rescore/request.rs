@@ -14,6 +14,9 @@ use crate::{
     wire,
 };
 
+/// The most bytes of a message's columns: with its head it stays below the megabyte that a broker takes.
+const MOST: usize = 900_000;
+
 /// Gathers what is marked of a journal.
 #[derive(Debug)]
 pub struct Gathering {
@@ -93,6 +96,9 @@ impl Gathering {
                 {
                     columns.push(self.epoch, sequence, admitted, scored, why);
                     self.rows += 1;
+                    if columns.is_full() {
+                        self.done.extend(columns.renew().finish());
+                    }
                 }
                 Ok(())
             }
@@ -232,6 +238,14 @@ impl Columns {
             .put_f64_le(scores.map_or(f64::NAN, |scores| scores.risk_score));
     }
 
+    /// Whether one more row might be too many.
+    fn is_full(&self) -> bool {
+        /// Bytes of a row but for its keys and features.
+        const FIXED: usize = 8 + 8 + 16 + 8 + 1 + 8 + 1 + 1 + 1 + 1 + 8 + 8;
+        let row = FIXED + 16 * self.entities + 4 * self.head.features as usize;
+        self.sequence.len() / 8 * row + row > MOST
+    }
+
     /// What it holds; it goes on with nothing.
     fn renew(&mut self) -> Columns {
         let fresh = Columns::of(self.head.clone());
@@ -259,3 +273,11 @@ impl Columns {
         })
     }
 }
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreadable {}

@@ -91,6 +91,11 @@ impl Cursors {
         })
     }
 
+    /// What is to be scored again is shipped through a sequence: the bound on what waits for it goes by that.
+    pub fn shipped(&self, through: u64) {
+        self.status.shipped.store(through, Ordering::Relaxed);
+    }
+
     fn names(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -183,6 +188,11 @@ impl Cursor {
         self.journal.places.keep(&self.name, place)?;
         self.journal.desk.pin(&self.name, place.segment);
         Ok(())
+    }
+
+    /// The sequence through which all was read.
+    pub fn through(&self) -> u64 {
+        self.next - 1
     }
 
     /// How many inputs are promised that were not read.

@@ -11,7 +11,6 @@ use fraudgate_core::{
     origin::Origin,
     plan::Plan,
     policy::Policy,
-    rescore::Rescore,
     transaction::KeyHash,
     wire,
 };
@@ -102,15 +101,14 @@ impl Decisions {
                     .and_then(Option::as_ref);
                 let version = version
                     .ok_or_else(|| JournalError(format!("input {sequence} names a program that is not stated")))?;
-                let receipt = wire::Receipt {
+                let mut receipt = wire::Receipt {
                     epoch: self.epoch,
                     sequence,
                     durability: durability as i32,
-                    replayed: false,
-                    rescore_queued: matches!(scored.assessment.rescore, Rescore::Queued(_)),
-                    rescore_spool_full: matches!(scored.assessment.rescore, Rescore::Full(_)),
                     received_at_us: clock,
+                    ..wire::Receipt::default()
                 };
+                scored.assessment.rescore.tell(&mut receipt);
                 let decision = wire::Decision {
                     assessment: Some(scored.assessment.to_wire(version)),
                     receipt: Some(receipt),

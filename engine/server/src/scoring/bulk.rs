@@ -10,7 +10,6 @@ use fraudgate_core::{
     admit::{self, Mode},
     origin::Origin,
     refusal::Refusal,
-    rescore::Rescored,
     road::{Asked, Engine, Refused},
     wire,
 };
@@ -75,16 +74,27 @@ pub async fn take(shared: Rc<Shared>, mut hands: mpsc::Receiver<Hand>) {
                 break;
             }
             {
-                let engine = &mut *shared.engine.borrow_mut();
+                let engine = &*shared.engine.borrow();
                 for record in records {
                     ask(engine, hand.kind, shared.message_bytes, record, &mut asked);
                 }
-                if !shared.queue.take_in(engine, &mut asked, &mut answers) {
-                    break;
-                }
+            }
+            let mut takes = true;
+            while takes && !asked.is_empty() {
+                // What the cloud says comes many to a record.
+                let rest = asked.split_off(asked.len().min(TOGETHER));
+                takes = shared
+                    .queue
+                    .take_in(&mut shared.engine.borrow_mut(), &mut asked, &mut answers);
+                asked.clear();
+                asked.extend(rest);
+                yield_now().await;
+            }
+            if !takes {
+                asked.clear();
+                break;
             }
             taken += records.len();
-            yield_now().await;
         }
         // Who handed over may have stopped waiting.
         let _ = hand.taken.send(taken);
@@ -139,13 +149,12 @@ fn admit(engine: &Engine, kind: Kind, most: usize, record: &Record, into: &mut V
             into.push(Asked::Outcome(Box::new(admitted)));
         }
         Kind::Rescored => {
-            let rescored = engine.admit_rescored(&decode(record, "rescored")?)?;
-            into.extend(rescored.into_iter().map(|rescored| {
-                Asked::Rescored(Box::new(Rescored {
-                    position: Some(position(record, "")),
-                    ..rescored
-                }))
-            }));
+            let mut rescored = engine.admit_rescored(&decode(record, "rescored")?)?;
+            // They are more than one drain may hold: the record is taken when the last of them is.
+            if let Some(last) = rescored.last_mut() {
+                last.position = Some(position(record, ""));
+            }
+            into.extend(rescored.into_iter().map(|rescored| Asked::Rescored(Box::new(rescored))));
         }
     }
     Ok(())
