@@ -6,9 +6,11 @@ use crate::{
     features::{FeatureSet, Lateness},
     ladder::{Admission, Cause},
     model::Scores,
+    plan::MAX_FEATURES,
     plan::Plan,
     policy::{Override, Segment, Verdict},
     rescore::Rescore,
+    snapshot::{Unreadable, number},
     wire,
 };
 
@@ -160,6 +162,67 @@ impl Version {
 }
 
 impl Assessment {
+    /// Writes it for a snapshot. Sets of features are there where they are not empty.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let sets = [&self.missing, &self.incomplete];
+        let given = sets.map(|set| !set.is_empty());
+        out.extend_from_slice(&[
+            self.verdict as u8,
+            self.policy_verdict as u8,
+            self.overridden.map_or(0, |overridden| overridden as u8),
+            match self.lateness {
+                Lateness::InOrder => 0,
+                Lateness::Late => 1,
+                Lateness::Beyond => 2,
+            },
+            u8::from(given[0]) | u8::from(given[1]) << 1,
+        ]);
+        out.extend_from_slice(&self.tier.write());
+        out.extend_from_slice(&self.dropped.to_le_bytes());
+        out.extend_from_slice(&self.made_with.program.to_le_bytes());
+        out.extend_from_slice(&self.made_with.version.to_le_bytes());
+        for (set, _) in sets.into_iter().zip(given).filter(|(_, given)| *given) {
+            out.extend_from_slice(&set.bits());
+        }
+    }
+
+    /// Takes off the beginning of `bytes` what [`Assessment::write`] wrote.
+    pub(crate) fn read(bytes: &mut &[u8]) -> Result<Assessment, Unreadable> {
+        let [verdict, policy_verdict, overridden, lateness, given] = number(bytes)?;
+        let tier = Tier::read(&number(bytes)?).ok_or(Unreadable)?;
+        let dropped = u16::from_le_bytes(number(bytes)?);
+        let made_with = MadeWith {
+            program: u16::from_le_bytes(number(bytes)?),
+            version: u32::from_le_bytes(number(bytes)?),
+        };
+        let mut set = |bit: u8| -> Result<FeatureSet, Unreadable> {
+            match given & bit {
+                0 => Ok(FeatureSet::default()),
+                _ => Ok(FeatureSet::of_bits(&number::<{ MAX_FEATURES / 8 }>(bytes)?)),
+            }
+        };
+        Ok(Assessment {
+            verdict: Verdict::numbered(verdict).ok_or(Unreadable)?,
+            policy_verdict: Verdict::numbered(policy_verdict).ok_or(Unreadable)?,
+            overridden: match overridden {
+                0 => None,
+                1 => Some(Override::Observe),
+                _ => return Err(Unreadable),
+            },
+            tier,
+            lateness: match lateness {
+                0 => Lateness::InOrder,
+                1 => Lateness::Late,
+                2 => Lateness::Beyond,
+                _ => return Err(Unreadable),
+            },
+            missing: set(1)?,
+            incomplete: set(2)?,
+            dropped,
+            made_with,
+        })
+    }
+
     /// As it goes on the wire; `version` is the one it was made with.
     pub fn to_wire(&self, version: &Version) -> wire::Assessment {
         let names = |set: &FeatureSet| set.iter().map(|feature| version.features[feature].clone()).collect();

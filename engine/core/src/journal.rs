@@ -14,6 +14,7 @@ pub mod segment;
 pub use draft::Draft;
 
 use crate::{program::Program, rescore::Spool, transaction::Clock};
+use segment::End;
 
 /// What an input that was taken survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,9 @@ pub trait Journal: Send {
     /// Appends a drain, before its answers leave. Takes the draft's bytes and leaves another buffer, perhaps a used one.
     /// `programs` are those that a new segment states.
     fn append(&mut self, draft: &mut Draft, programs: &[Program]);
+
+    /// Where it ends, when all that was appended stands there.
+    fn end(&self) -> Option<End>;
 
     /// What the input at a sequence survives by now.
     fn durability(&self, sequence: u64) -> Durability;

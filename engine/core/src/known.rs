@@ -5,7 +5,12 @@
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 
-use crate::{assessment::Assessment, keyed::ByKey, transaction::KeyHash};
+use crate::{
+    assessment::Assessment,
+    keyed::ByKey,
+    snapshot::{Piece, Pieces},
+    transaction::KeyHash,
+};
 
 /// One id that was taken.
 #[derive(Debug)]
@@ -18,6 +23,18 @@ pub struct Taken {
     pub sequence: u64,
     /// What was answered; `None` when only a fold was asked, or as long as its drain is under way.
     pub assessment: Option<Assessment>,
+}
+
+impl Taken {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.id.0.to_le_bytes());
+        out.extend_from_slice(&self.payload.0.to_le_bytes());
+        out.extend_from_slice(&self.sequence.to_le_bytes());
+        out.push(u8::from(self.assessment.is_some()));
+        if let Some(assessment) = &self.assessment {
+            assessment.write(out);
+        }
+    }
 }
 
 /// The place of an id, valid while it is among the newest.
@@ -33,6 +50,17 @@ pub struct Known {
     /// dropped as a whole and the two change roles: removing ids one by one would have the map rebuilt now and then.
     young: HashMap<KeyHash, Place, ByKey>,
     old: HashMap<KeyHash, Place, ByKey>,
+    /// A snapshot's, while one is written.
+    sweep: Option<Sweep>,
+}
+
+/// What was known at a cut, written while more is taken: oldest first, and each before it is forgotten.
+struct Sweep {
+    /// The next place whose turn it is.
+    next: u64,
+    /// Places from this one on were taken after the cut.
+    until: u64,
+    pieces: Pieces,
 }
 
 impl Known {
@@ -53,6 +81,7 @@ impl Known {
             taken,
             young: places(),
             old: places(),
+            sweep: None,
         }
     }
 
@@ -70,6 +99,9 @@ impl Known {
     /// Remembers an id that is not known yet.
     pub fn take(&mut self, id: KeyHash, payload: KeyHash, sequence: u64) -> Place {
         if self.taken.len() == self.capacity {
+            if self.sweep.as_ref().is_some_and(|sweep| sweep.next == self.forgotten) {
+                self.sweep(1);
+            }
             self.taken.pop_front();
             self.forgotten += 1;
         }
@@ -103,6 +135,50 @@ impl Known {
         if let Some(taken) = index.and_then(|index| self.taken.get_mut(index)) {
             taken.assessment = Some(assessment);
         }
+    }
+
+    /// Begins a sweep of what is known now; each piece will begin with `head`. Gives how many ids that are. No drain is under
+    /// way.
+    pub fn cut(&mut self, head: Vec<u8>) -> u64 {
+        self.sweep = Some(Sweep {
+            next: self.forgotten,
+            until: self.forgotten + self.taken.len() as u64,
+            pieces: Pieces::new(head),
+        });
+        self.taken.len() as u64
+    }
+
+    /// Writes further ids, until about `bytes` were written. Gives how many of those are left; some when all are written.
+    pub fn sweep(&mut self, bytes: usize) -> usize {
+        let Some(sweep) = &mut self.sweep else { return bytes };
+        let mut left = bytes;
+        while left > 0 && sweep.next < sweep.until {
+            let taken = sweep.next.checked_sub(self.forgotten);
+            let taken = taken.and_then(|index| self.taken.get(usize::try_from(index).ok()?));
+            if let Some(taken) = taken {
+                left = left.saturating_sub(sweep.pieces.write(|out| taken.write(out)));
+            }
+            sweep.next += 1;
+        }
+        if sweep.next == sweep.until {
+            sweep.pieces.close();
+        }
+        left
+    }
+
+    /// A piece of the sweep that is done.
+    pub fn take_piece(&mut self) -> Option<Piece> {
+        self.sweep.as_mut().and_then(|sweep| sweep.pieces.take())
+    }
+
+    /// Ends the sweep, whether or not all was written.
+    pub fn end_sweep(&mut self) {
+        self.sweep = None;
+    }
+
+    /// The most ids that are known.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// What is known, oldest first.

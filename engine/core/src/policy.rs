@@ -103,6 +103,11 @@ enum Mode {
 }
 
 impl Policy {
+    /// How much may be approved blind.
+    pub fn cap(&self) -> Option<Cap> {
+        self.declared.as_ref().and_then(|declared| declared.cap)
+    }
+
     /// Reads a policy document; see ARCHITECTURE.md for its form.
     pub fn parse(json: &[u8]) -> Result<Policy, PolicyError> {
         let document: Document = serde_json::from_slice(json).map_err(|e| PolicyError(e.to_string()))?;

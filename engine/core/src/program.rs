@@ -19,7 +19,7 @@ use crate::{
     ladder::{Admission, Cause},
     model::{Model, Size},
     plan::Plan,
-    policy::{Policy, Segment},
+    policy::{Cap, Policy, Segment},
     rescore::Rescored,
     transaction::{AmountMinor, EventTime, KeyHash, Kind, Transaction},
 };
@@ -168,6 +168,16 @@ impl Program {
     /// What an assessment refers to.
     pub fn version(&self, made_with: MadeWith) -> &Version {
         &self.versions[made_with.version as usize]
+    }
+
+    /// What assessments may refer to, by number.
+    pub(crate) fn versions(&self) -> &[Version] {
+        &self.versions
+    }
+
+    /// How much may be approved blind.
+    pub(crate) fn cap(&self) -> Option<Cap> {
+        self.policy.cap()
     }
 
     /// The number of a version that an earlier life of the scorer answered with.

@@ -19,6 +19,7 @@ use crate::{
     policy::{Policy, Verdict},
     rescore::Answered,
     road::Engine,
+    snapshot::Loaded,
     transaction::{AmountMinor, EventTime, KeyHash, MAX_ENTITIES, MAX_NUMBERS, Transaction},
 };
 
@@ -31,6 +32,12 @@ pub struct Replay<'e> {
     begun: Vec<bool>,
     /// Whether the journal is there from its beginning: then what is folded must be what was.
     whole: bool,
+    /// By a program's place in the engine, the newest input that its state holds already.
+    held: Vec<u64>,
+    /// The newest input whose id is known already, with its answer.
+    known_through: u64,
+    /// Whether no segment came yet.
+    first: bool,
     /// Inputs taken in.
     pub inputs: u64,
 }
@@ -95,9 +102,28 @@ impl<'e> Replay<'e> {
         engine.epochs.clear();
         Replay {
             begun: vec![false; engine.programs.len()],
+            held: vec![0; engine.programs.len()],
             engine,
             stated: Vec::new(),
             whole: false,
+            known_through: 0,
+            first: true,
+            inputs: 0,
+        }
+    }
+
+    /// Takes the rest of a journal in to an engine whose state is a snapshot's. Segments begin with that in which the
+    /// snapshot's place is, or before, for a program that could not be taken from it.
+    pub fn behind(engine: &'e mut Engine, loaded: &Loaded) -> Replay<'e> {
+        let held = |&is_loaded: &bool| if is_loaded { loaded.sequence } else { 0 };
+        Replay {
+            begun: loaded.programs.clone(),
+            held: loaded.programs.iter().map(held).collect(),
+            engine,
+            stated: Vec::new(),
+            whole: false,
+            known_through: loaded.sequence,
+            first: true,
             inputs: 0,
         }
     }
@@ -106,12 +132,16 @@ impl<'e> Replay<'e> {
     /// stood before it was removed.
     pub fn segment(&mut self, epoch: u64, first: u64) -> Result<(), ReplayError> {
         self.stated.clear();
-        if self.engine.epochs.is_empty() {
+        if std::mem::take(&mut self.first) {
             self.engine.sequence = first.saturating_sub(1);
             self.whole = first <= 1;
+            if first > self.known_through.saturating_add(1) && self.known_through > 0 {
+                let expected = self.known_through + 1;
+                return Err(ReplayError::Gap { expected, found: first });
+            }
         }
         self.expect(first)?;
-        if self.engine.epochs.last().is_none_or(|&(_, last)| last != epoch) {
+        if self.engine.epochs.last().is_none_or(|&(_, last)| last < epoch) {
             self.engine.epochs.push((first, epoch));
         }
         Ok(())
@@ -122,10 +152,10 @@ impl<'e> Replay<'e> {
         if let Record::Program(stated) = record {
             return self.program(stated);
         }
-        self.inputs += 1;
         self.engine.sequence += 1;
         self.engine.offsets.take(record.position());
         let sequence = self.engine.sequence;
+        self.inputs += u64::from(sequence > self.known_through);
         let number = match record {
             Record::Passed(_) | Record::Again(_) => return Ok(()),
             Record::Program(stated) => stated.program,
@@ -140,10 +170,17 @@ impl<'e> Replay<'e> {
             return Err(ReplayError::Unstated { sequence });
         };
         let Some(place) = place else { return Ok(()) };
+        let held = self.held[usize::from(place.made_with.program)];
+        if sequence <= held {
+            return Ok(());
+        }
+        // Behind a snapshot, what was taken was taken in the state that it holds.
+        let whole = self.whole || held > 0;
         let program = &mut self.engine.programs[usize::from(place.made_with.program)];
         match record {
             Record::Transaction(admitted, scored) => {
-                let known = self.engine.known.take(admitted.id, admitted.payload, sequence);
+                let is_known = sequence <= self.known_through;
+                let known = (!is_known).then(|| self.engine.known.take(admitted.id, admitted.payload, sequence));
                 let beyond = program
                     .history
                     .is_beyond(&program.plan, admitted.transaction.event_time);
@@ -151,7 +188,7 @@ impl<'e> Replay<'e> {
                     let mut assessment = assessment.clone();
                     assessment.made_with = place.made_with;
                     // What was removed may have been later than all that is left.
-                    if self.whole && place.moved.is_none() && beyond != (assessment.lateness == Lateness::Beyond) {
+                    if whole && place.moved.is_none() && beyond != (assessment.lateness == Lateness::Beyond) {
                         return Err(ReplayError::Diverged { sequence });
                     }
                     if let (Tier::Default(..), Verdict::Approve, Some(AmountMinor(minor))) =
@@ -159,7 +196,9 @@ impl<'e> Replay<'e> {
                     {
                         program.blind.count_again(admitted.transaction.event_time, minor);
                     }
-                    self.engine.known.answer(known, assessment);
+                    if let Some(known) = known {
+                        self.engine.known.answer(known, assessment);
+                    }
                 }
                 match &place.moved {
                     None => program.fold(&admitted.transaction),

@@ -12,6 +12,7 @@ use crate::{
     journal::{
         Draft, Durability, Journal,
         record::{Again, Passed},
+        segment::End,
     },
     key::HashKey,
     known::{Known, Place},
@@ -480,6 +481,11 @@ impl Engine {
     /// Journals every input from now on.
     pub fn journal_to(&mut self, journal: Box<dyn Journal>) {
         self.journal = Some(journal);
+    }
+
+    /// Where the journal ends, when all that was taken stands there.
+    pub fn journal_end(&self) -> Option<End> {
+        self.journal.as_ref().and_then(|journal| journal.end())
     }
 
     /// Asks no model from now on, and says why, or asks them again: for whoever sees memory run short.

@@ -300,6 +300,10 @@ impl Journal for Written {
         assert!(draft.bytes.len() > chunk::HEADER);
     }
 
+    fn end(&self) -> Option<End> {
+        Some(Written::end(self))
+    }
+
     fn durability(&self, _: u64) -> Durability {
         Durability::Written
     }
