@@ -40,6 +40,9 @@ JOURNAL = {
     "sync_ms": 20,
     "retain_bytes": None,
     "retain_s": None,
+    "snapshot_bytes": None,
+    "snapshot_inputs": None,
+    "snapshots": 2,
 }
 
 

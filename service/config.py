@@ -160,6 +160,13 @@ class Journal(Section):
     sync_ms: int = Field(20, ge=1, le=50, examples=["20"], description="how often is synced")
     retain_bytes: int | None = Field(None, ge=1, examples=["107374182400"], description="oldest segments go beyond it")
     retain_s: int | None = Field(None, ge=1, examples=["7776000"], description="segments older than this go")
+    snapshot_bytes: int | None = Field(
+        1 << 30, ge=1, examples=["1073741824"], description="a snapshot is taken when so much was journaled since"
+    )
+    snapshot_inputs: int | None = Field(
+        None, ge=1, examples=["5000000"], description="or when so many inputs were taken since the last one"
+    )
+    snapshots: int = Field(2, ge=1, le=100, examples=["2"], description="how many snapshots are kept")
 
 
 class Forward(Section):

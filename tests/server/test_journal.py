@@ -40,6 +40,9 @@ def settings(folder: Path, **changed: object) -> dict[str, object]:
         "sync_ms": 10,
         "retain_bytes": None,
         "retain_s": None,
+        "snapshot_bytes": None,
+        "snapshot_inputs": None,
+        "snapshots": 2,
         **changed,
     }
 

@@ -176,6 +176,7 @@ impl Assessment {
                 Lateness::Beyond => 2,
             },
             u8::from(given[0]) | u8::from(given[1]) << 1,
+            self.rescore.write(),
         ]);
         out.extend_from_slice(&self.tier.write());
         out.extend_from_slice(&self.dropped.to_le_bytes());
@@ -188,7 +189,7 @@ impl Assessment {
 
     /// Takes off the beginning of `bytes` what [`Assessment::write`] wrote.
     pub(crate) fn read(bytes: &mut &[u8]) -> Result<Assessment, Unreadable> {
-        let [verdict, policy_verdict, overridden, lateness, given] = number(bytes)?;
+        let [verdict, policy_verdict, overridden, lateness, given, rescore] = number(bytes)?;
         let tier = Tier::read(&number(bytes)?).ok_or(Unreadable)?;
         let dropped = u16::from_le_bytes(number(bytes)?);
         let made_with = MadeWith {
@@ -219,6 +220,7 @@ impl Assessment {
             missing: set(1)?,
             incomplete: set(2)?,
             dropped,
+            rescore: Rescore::read(rescore).ok_or(Unreadable)?,
             made_with,
         })
     }

@@ -171,6 +171,14 @@ impl Known {
         self.sweep.as_mut().and_then(|sweep| sweep.pieces.take())
     }
 
+    /// Takes the buffer of a piece that was sealed, or gives it back when nothing is written any more.
+    pub fn reuse(&mut self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        match &mut self.sweep {
+            Some(sweep) if sweep.next < sweep.until => sweep.pieces.reuse(bytes),
+            Some(_) | None => Some(bytes),
+        }
+    }
+
     /// Ends the sweep, whether or not all was written.
     pub fn end_sweep(&mut self) {
         self.sweep = None;

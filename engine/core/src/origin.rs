@@ -1,6 +1,8 @@
 //! Where a record of a stream stood. It rides in the journal with what was made of the record, so the state itself knows
 //! how far each partition was taken in, and what leaves again can be named as its sender named it.
 
+use crate::snapshot::{self, Unreadable, number};
+
 /// The longest name of a topic, in bytes: with the longest id an origin fits into a position.
 pub const LONGEST_TOPIC: usize = 100;
 
@@ -88,6 +90,29 @@ impl Offsets {
     /// All of them, by topic and partition.
     pub fn iter(&self) -> impl Iterator<Item = &Offset> {
         self.0.iter()
+    }
+
+    /// As a snapshot holds them.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.0.len() as u32).to_le_bytes());
+        for at in &self.0 {
+            snapshot::put(out, at.topic.as_bytes());
+            out.extend_from_slice(&at.partition.to_le_bytes());
+            out.extend_from_slice(&at.highest.to_le_bytes());
+        }
+    }
+
+    /// Takes off the beginning of `bytes` what [`Offsets::write`] wrote.
+    pub(crate) fn read(bytes: &mut &[u8]) -> Result<Offsets, Unreadable> {
+        let mut offsets = Vec::new();
+        for _ in 0..u32::from_le_bytes(number(bytes)?) {
+            offsets.push(Offset {
+                topic: str::from_utf8(snapshot::long(bytes)?).map_err(|_| Unreadable)?.into(),
+                partition: u32::from_le_bytes(number(bytes)?),
+                highest: u64::from_le_bytes(number(bytes)?),
+            });
+        }
+        Ok(Offsets(offsets))
     }
 
     fn find(&self, topic: &str, partition: u32) -> Result<usize, usize> {

@@ -43,14 +43,14 @@ pub(crate) fn number<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], Unrea
 }
 
 /// Writes bytes with their length before them.
-fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     // Configured by the operator and read from files: far below 4 GiB.
     out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     out.extend_from_slice(bytes);
 }
 
 /// Takes off the beginning what [`put`] wrote.
-fn long<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Unreadable> {
+pub(crate) fn long<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Unreadable> {
     let length = usize::try_from(u32::from_le_bytes(number(bytes)?)).map_err(|_| Unreadable)?;
     let (taken, rest) = bytes.split_at_checked(length).ok_or(Unreadable)?;
     *bytes = rest;

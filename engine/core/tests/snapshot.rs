@@ -4,18 +4,20 @@ mod shop;
 
 use fraudgate_core::{
     journal::chunk,
+    origin::Origin,
     replay::Replay,
     road::{Asked, Engine},
     snapshot::{Load, Loaded, Piece, Unloadable, end},
     wire,
 };
 use proptest::prelude::*;
-use shop::{DAY_US, Made, Read, Written, ask, drain, engine, fold, purchase, subject};
+use shop::{DAY_US, Made, Read, Written, ask, drain, engine, erase, fold, purchase, subject};
 
 #[derive(Clone, Debug)]
 enum Step {
     Purchase(u16, i64, u8, i64, bool),
     Label(u16, i64, u8, bool),
+    Erase(u8),
     Sweep(usize),
 }
 
@@ -26,6 +28,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(id, at, customer, amount, fold)| Step::Purchase(id, at, customer, amount, fold)),
         2 => (0..60_u16, hours(), 0..6_u8, any::<bool>())
             .prop_map(|(id, at, customer, withdrawn)| Step::Label(id, at, customer, withdrawn)),
+        1 => (0..6_u8).prop_map(Step::Erase),
         3 => (0..4_000_usize).prop_map(Step::Sweep),
     ];
     prop::collection::vec(step, 1..160)
@@ -36,7 +39,17 @@ fn play(engine: &mut Engine, step: &Step) {
         Step::Purchase(id, at, customer, amount, fold) => {
             let mut transaction = purchase(&id.to_string(), at, customer, amount);
             transaction.mode = if fold { wire::Mode::Fold } else { wire::Mode::Score } as i32;
-            ask(engine, &transaction)
+            let mut asked = ask(engine, &transaction);
+            if let Asked::Transaction(admitted) = &mut asked {
+                let origin = Origin {
+                    topic: "payments",
+                    partition: u32::from(id % 3),
+                    offset: engine.sequence(),
+                    id: &transaction.id,
+                };
+                admitted.position = (amount % 2 == 0).then(|| origin.write());
+            }
+            asked
         }
         Step::Label(id, at, customer, withdrawn) => {
             let statuses = [wire::LabelStatus::Asserted, wire::LabelStatus::Withdrawn];
@@ -51,6 +64,7 @@ fn play(engine: &mut Engine, step: &Step) {
                 .admit_label(&label)
                 .map_or_else(Asked::Refused, |label| Asked::Label(Box::new(label)))
         }
+        Step::Erase(customer) => erase(engine, customer),
         Step::Sweep(bytes) => {
             engine.sweep(bytes);
             return;
@@ -133,6 +147,7 @@ fn a_snapshot_that_misses_a_piece_or_has_one_twice_changes_nothing() {
             Ok::<(), ()>(())
         })
         .unwrap();
+    pieces.push(end());
     assert!(pieces.len() >= 4, "{} pieces", pieces.len());
     let untouched = engine(1).digest();
     for place in 0..pieces.len() {

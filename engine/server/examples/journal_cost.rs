@@ -186,6 +186,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     retain_bytes: None,
                     retain_s: None,
                     spool_inputs: None,
+                    snapshot_bytes: None,
+                    snapshot_inputs: None,
+                    snapshots: 2,
                 };
                 let disk: Arc<dyn Disk> = Arc::new(Folder::open(&path)?);
                 let mut keyring = Keyring::open(disk.clone(), &SECRET)?;

@@ -1,7 +1,8 @@
 //! The journal's files. A drain is sealed by the core and appended by the engine's thread before its answers leave
 //! ([`writer`]); a thread of its own ([`mod@attend`]) syncs in groups, makes the next segment ready and removes old ones
-//! ([`keeper`]); at a start what is there is taken in again ([`recovery`]); what leaves for elsewhere is read behind the
-//! writer by cursors ([`cursor`]), each with its own choice ([`decisions`]). [`disk`] is what all of it asks of a file system.
+//! ([`keeper`]); at a start what is there is taken in again ([`recovery`]), the most of it from a [`snapshot`]; what leaves
+//! for elsewhere is read behind the writer by cursors ([`cursor`]), each with its own choice ([`decisions`]). [`disk`] is
+//! what all of it asks of a file system.
 
 mod attend;
 pub mod cursor;
@@ -14,6 +15,7 @@ pub mod look;
 pub mod place;
 pub mod recovery;
 mod segment;
+pub mod snapshot;
 pub mod writer;
 
 use std::{path::PathBuf, time::Duration};
@@ -46,6 +48,12 @@ pub struct Settings {
     /// nothing is shipped.
     #[serde(default)]
     pub spool_inputs: Option<u64>,
+    /// A snapshot is taken when so many bytes were journaled since the last one; null: not by itself.
+    pub snapshot_bytes: Option<u64>,
+    /// A snapshot is taken when so many inputs were taken since the last one; null: not by itself.
+    pub snapshot_inputs: Option<u64>,
+    /// How many snapshots are kept.
+    pub snapshots: usize,
 }
 
 /// What an answer waits for.

@@ -19,7 +19,7 @@ use std::{
 use fraudgate_core::road::Engine;
 
 pub use deadline::Cost;
-pub use queue::{Machine, Queue, drain, tend};
+pub use queue::{Machine, Queue, drain, photograph, tend};
 pub use routes::Scoring;
 
 use crate::{server::Journaled, transport::Signal};

@@ -47,6 +47,9 @@ fn settings(path: &Path) -> Settings {
         retain_bytes: None,
         retain_s: None,
         spool_inputs: None,
+        snapshot_bytes: None,
+        snapshot_inputs: None,
+        snapshots: 2,
     }
 }
 

@@ -41,6 +41,9 @@ fn journal(path: &Path) -> u64 {
         retain_bytes: None,
         retain_s: None,
         spool_inputs: None,
+        snapshot_bytes: None,
+        snapshot_inputs: None,
+        snapshots: 2,
     };
     let disk: Arc<dyn Disk> = Arc::new(Folder::open(path).unwrap());
     let mut keyring = Keyring::open(disk.clone(), &SECRET).unwrap();

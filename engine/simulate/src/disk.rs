@@ -61,6 +61,9 @@ pub struct Rot {
 
 struct State {
     files: BTreeMap<u64, File>,
+    /// Snapshots that have their names, and those that do not yet.
+    snapshots: BTreeMap<u64, File>,
+    drafts: BTreeMap<u64, File>,
     /// Segments whose removal would not survive the loss of power.
     ghosts: BTreeMap<u64, File>,
     keys: File,
@@ -196,14 +199,15 @@ impl State {
     fn sync_names(&mut self) {
         self.ghosts.clear();
         self.old_keys = None;
-        for file in self.files.values_mut() {
+        for file in self.files.values_mut().chain(self.drafts.values_mut()) {
             file.named = true;
         }
     }
 
     fn file(&mut self, segment: u64) -> io::Result<&mut File> {
-        self.files
-            .get_mut(&segment)
+        // No number comes twice.
+        let file = self.files.get_mut(&segment);
+        file.or_else(|| self.drafts.get_mut(&segment))
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -278,6 +282,8 @@ impl SimulatedDisk {
     pub fn new(seed: u64, page: usize, secret: &[u8; 32], trace: Trace) -> Arc<SimulatedDisk> {
         Arc::new(SimulatedDisk(Mutex::new(State {
             files: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            drafts: BTreeMap::new(),
             ghosts: BTreeMap::new(),
             keys: File::default(),
             old_keys: None,
@@ -344,7 +350,9 @@ impl SimulatedDisk {
             state.keys = old;
         }
         state.files.retain(|_, file| file.named || random.once_in(2));
-        for file in state.files.values_mut().chain([&mut state.keys]) {
+        state.drafts.retain(|_, file| file.named || random.once_in(2));
+        let snapshots = state.snapshots.values_mut().chain(state.drafts.values_mut());
+        for file in state.files.values_mut().chain([&mut state.keys]).chain(snapshots) {
             file.lose_power(page, random, &mut state.suffered);
             file.named = true;
         }
@@ -618,6 +626,90 @@ impl Disk for Mounted {
         }
         state.keys = fresh;
         state.sync_names();
+        Ok(())
+    }
+
+    fn create_snapshot(&self, number: u64) -> io::Result<Arc<dyn SegmentFile>> {
+        let mut state = self.state()?;
+        let killed = state.call()?;
+        let fails = !killed && state.fails(|faults| faults.create);
+        state.trace.tell("create snapshot", &[number, u64::from(fails)]);
+        if !fails {
+            state.drafts.insert(number, File::default());
+        }
+        if killed {
+            return Err(dead());
+        }
+        if fails {
+            return Err(full());
+        }
+        let mounted = self.clone();
+        Ok(Arc::new(Opened {
+            mounted,
+            segment: number,
+        }))
+    }
+
+    fn publish_snapshot(&self, number: u64) -> io::Result<()> {
+        let mut state = self.state()?;
+        let killed = state.call()?;
+        let fails = !killed && state.fails(|faults| faults.create);
+        state.trace.tell("publish snapshot", &[number, u64::from(fails)]);
+        if !(killed || fails) || state.random.once_in(2) {
+            let file = state.drafts.remove(&number).ok_or(io::ErrorKind::NotFound)?;
+            state.snapshots.insert(number, file);
+        }
+        if killed {
+            return Err(dead());
+        }
+        if fails {
+            return Err(broken());
+        }
+        state.sync_names();
+        Ok(())
+    }
+
+    fn snapshots(&self) -> io::Result<Vec<(u64, u64)>> {
+        let mut state = self.state()?;
+        if state.call()? {
+            return Err(dead());
+        }
+        let all = state.snapshots.iter();
+        Ok(all.map(|(&number, file)| (number, file.cached.len() as u64)).collect())
+    }
+
+    fn read_snapshot(&self, number: u64, from: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut state = self.state()?;
+        if state.call()? {
+            return Err(dead());
+        }
+        if state.fails(|faults| faults.read) {
+            state.suffered.reads += 1;
+            return Err(broken());
+        }
+        let file = state.snapshots.get(&number).ok_or(io::ErrorKind::NotFound)?;
+        let from = (from as usize).min(file.cached.len());
+        let to = from.saturating_add(bytes).min(file.cached.len());
+        Ok(file.cached[from..to].to_vec())
+    }
+
+    fn remove_snapshot(&self, number: u64) -> io::Result<()> {
+        let mut state = self.state()?;
+        let killed = state.call()?;
+        state.trace.tell("remove snapshot", &[number]);
+        if !killed || state.random.once_in(2) {
+            state.drafts.remove(&number);
+            state.snapshots.remove(&number);
+        }
+        if killed { Err(dead()) } else { Ok(()) }
+    }
+
+    fn discard_snapshots(&self) -> io::Result<()> {
+        let mut state = self.state()?;
+        if state.call()? {
+            return Err(dead());
+        }
+        state.drafts.clear();
         Ok(())
     }
 }

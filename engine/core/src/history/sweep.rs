@@ -8,6 +8,7 @@
 
 use super::{
     entity::{EntityHistory, Evicted, KeyNumber},
+    erased::Erased,
     ring::Ring,
 };
 use crate::{
@@ -84,9 +85,17 @@ impl EntityHistory {
         left
     }
 
-    /// Pieces of the sweep, to take those that are done.
-    pub fn pieces(&mut self) -> Option<&mut Pieces> {
-        self.sweep.as_mut().map(|sweep| &mut sweep.pieces)
+    /// A piece of the sweep that is done.
+    pub fn take_piece(&mut self) -> Option<Piece> {
+        self.sweep.as_mut().and_then(|sweep| sweep.pieces.take())
+    }
+
+    /// Takes the buffer of a piece that was sealed, or gives it back when nothing is swept any more.
+    pub fn reuse(&mut self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        match &mut self.sweep {
+            Some(sweep) if sweep.next < sweep.until => sweep.pieces.reuse(bytes),
+            Some(_) | None => Some(bytes),
+        }
     }
 
     /// Ends the sweep, whether or not all was written.
@@ -180,9 +189,10 @@ impl super::History {
     pub fn cut(&mut self, head: impl Fn(usize) -> Vec<u8>, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.watermark.0.to_le_bytes());
         out.push(self.entities.len() as u8);
-        for (slot, entity) in self.entities.iter_mut().enumerate() {
+        for (slot, (entity, erased)) in self.entities.iter_mut().zip(&self.erased).enumerate() {
             out.extend_from_slice(&entity.marks().0.to_le_bytes());
             out.extend_from_slice(&entity.cut(head(slot)).to_le_bytes());
+            erased.write(&mut |part: &[u8]| out.extend_from_slice(part));
         }
         self.erased
             .iter()
@@ -200,9 +210,13 @@ impl super::History {
 
     /// A piece of the sweep that is done.
     pub fn take_piece(&mut self) -> Option<Piece> {
-        self.entities
-            .iter_mut()
-            .find_map(|entity| entity.pieces().and_then(Pieces::take))
+        self.entities.iter_mut().find_map(EntityHistory::take_piece)
+    }
+
+    /// Takes the buffer of a piece that was sealed, or gives it back when nothing is swept any more.
+    pub fn reuse(&mut self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let mut entities = self.entities.iter_mut();
+        entities.try_fold(bytes, |bytes, entity| entity.reuse(bytes))
     }
 
     /// Ends the sweep, whether or not all was written.
@@ -218,10 +232,11 @@ impl super::History {
             return Err(Unreadable);
         }
         let mut keys = Vec::with_capacity(self.entities.len());
-        for entity in &mut self.entities {
+        for (entity, erased) in self.entities.iter_mut().zip(&mut self.erased) {
             let marks = EventTime(i64::from_le_bytes(number(bytes)?));
             let count = u64::from_le_bytes(number(bytes)?);
             entity.restore(marks, usize::try_from(count).map_err(|_| Unreadable)?);
+            *erased = Erased::read(bytes)?;
             keys.push(count);
         }
         for erased in &mut self.erased {
@@ -267,11 +282,12 @@ mod tests {
         Plan::parse(json.as_bytes()).unwrap()
     }
 
-    /// One step: fold or label (key, time back from the newest), or sweep so many bytes.
+    /// One step: fold or label (key, time back from the newest), erase a key, or sweep so many bytes.
     #[derive(Clone, Debug)]
     enum Step {
         Fold(u8, i64, i64),
         Label(u8, i64, bool),
+        Erase(u8),
         Sweep(usize),
     }
 
@@ -279,6 +295,7 @@ mod tests {
         let step = prop_oneof![
             12 => (0_u8..12, 0_i64..30, 0_i64..1_000).prop_map(|(key, back, amount)| Step::Fold(key, back, amount)),
             3 => (0_u8..12, 0_i64..30, any::<bool>()).prop_map(|(key, back, fraud)| Step::Label(key, back, fraud)),
+            1 => (0_u8..12).prop_map(Step::Erase),
             3 => (0_usize..3_000).prop_map(Step::Sweep),
         ];
         prop::collection::vec(step, 1..400)
@@ -320,6 +337,9 @@ mod tests {
                     fraud: Some(fraud),
                 },
             ),
+            Step::Erase(key) => {
+                history.erase(plan, usize::from(key % 2), KeyHash(u128::from(key / 2)));
+            }
             Step::Sweep(bytes) => {
                 history.sweep(plan, bytes);
             }

@@ -1,6 +1,9 @@
 //! What the cloud said of a program's transactions: through where it was taken in, and what it turned around.
 
-use crate::rescore::{Answered, Rescored};
+use crate::{
+    rescore::{Answered, Rescored},
+    snapshot::{Unreadable, number},
+};
 
 /// What was taken in so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,5 +42,35 @@ impl Reviewed {
             self.released += 1;
             self.released_minor = self.released_minor.saturating_add(minor);
         }
+    }
+
+    /// As a snapshot holds it.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let counts = [
+            self.taken,
+            self.reversed,
+            self.reversed_minor,
+            self.released,
+            self.released_minor,
+        ];
+        for number in [self.through.epoch, self.through.sequence].into_iter().chain(counts) {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+
+    /// Takes off the beginning of `bytes` what [`Reviewed::write`] wrote.
+    pub(crate) fn read(bytes: &mut &[u8]) -> Result<Reviewed, Unreadable> {
+        let mut next = || number(bytes).map(u64::from_le_bytes);
+        Ok(Reviewed {
+            through: Answered {
+                epoch: next()?,
+                sequence: next()?,
+            },
+            taken: next()?,
+            reversed: next()?,
+            reversed_minor: next()?,
+            released: next()?,
+            released_minor: next()?,
+        })
     }
 }

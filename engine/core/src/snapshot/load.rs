@@ -10,9 +10,10 @@ use crate::{
     assessment::{Assessment, Version},
     history::History,
     known::Known,
+    origin::Offsets,
     plan::Plan,
     policy::Policy,
-    program::Program,
+    program::{Program, Reviewed},
     road::Engine,
     transaction::{EventTime, KeyHash},
 };
@@ -28,6 +29,7 @@ pub struct Load<'e> {
 struct State {
     sequence: u64,
     epochs: Vec<(u64, u64)>,
+    offsets: Offsets,
     /// Ids that are still to come.
     ids: u64,
     known: Known,
@@ -47,6 +49,7 @@ struct Read {
 
 struct Taken {
     complete_since: EventTime,
+    reviewed: Reviewed,
     exposure: Vec<(EventTime, i64)>,
     history: History,
     /// By entity, keys that are still to come.
@@ -136,12 +139,14 @@ impl<'e> Load<'e> {
                 let program = &mut engine.programs[place];
                 program.complete_since = taken.complete_since;
                 program.history = taken.history;
+                program.reviewed = taken.reviewed;
                 program.blind.restore(taken.exposure);
                 loaded.programs[place] = true;
             }
         }
         engine.sequence = state.sequence;
         engine.epochs = state.epochs;
+        engine.offsets = state.offsets;
         engine.known = state.known;
         Ok(loaded)
     }
@@ -155,6 +160,7 @@ impl State {
         for _ in 0..lives {
             epochs.push((u64::from_le_bytes(number(bytes)?), u64::from_le_bytes(number(bytes)?)));
         }
+        let offsets = Offsets::read(bytes)?;
         let ids = u64::from_le_bytes(number(bytes)?);
         let mut programs = Vec::new();
         for _ in 0..u16::from_le_bytes(number(bytes)?) {
@@ -166,6 +172,7 @@ impl State {
         Ok(State {
             sequence,
             epochs,
+            offsets,
             ids,
             known: Known::new(engine.known.capacity()),
             programs,
@@ -235,6 +242,7 @@ impl Read {
         for _ in 0..u32::from_le_bytes(number(bytes)?) {
             versions.push(version(bytes)?);
         }
+        let reviewed = Reviewed::read(bytes)?;
         let mut exposure = Vec::new();
         for _ in 0..u32::from_le_bytes(number(bytes)?) {
             let time = EventTime(i64::from_le_bytes(number(bytes)?));
@@ -261,6 +269,7 @@ impl Read {
                 .collect(),
             taken: same.then_some(Taken {
                 complete_since,
+                reviewed,
                 exposure,
                 history,
                 keys,

@@ -7,6 +7,8 @@ use crate::journal::chunk;
 
 /// A piece is done when it holds this many bytes: small enough to be written again and again into the same few buffers.
 const FULL: usize = 1 << 16;
+/// What the last thing of a piece may add, as a rule, without another buffer.
+const ROOM: usize = 1 << 12;
 /// Buffers that are kept to be used again.
 const SPARE: usize = 4;
 
@@ -45,7 +47,7 @@ impl Pieces {
         let Piece { bytes, count } = &mut self.open;
         if bytes.is_empty() {
             *bytes = self.spare.pop().unwrap_or_default();
-            bytes.reserve(FULL);
+            bytes.reserve(FULL + ROOM);
             bytes.resize(chunk::HEADER, 0);
             bytes.extend_from_slice(&self.head);
         }
@@ -71,11 +73,13 @@ impl Pieces {
         self.done.pop_front()
     }
 
-    /// Gives back the buffer of a piece that was sealed.
-    pub fn reuse(&mut self, mut bytes: Vec<u8>) {
-        if self.spare.len() < SPARE && bytes.capacity() <= 2 * FULL {
-            bytes.clear();
-            self.spare.push(bytes);
+    /// Takes the buffer of a piece that was sealed, or gives it back when there are enough.
+    pub fn reuse(&mut self, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        if self.spare.len() >= SPARE || bytes.capacity() > 2 * FULL {
+            return Some(bytes);
         }
+        bytes.clear();
+        self.spare.push(bytes);
+        None
     }
 }

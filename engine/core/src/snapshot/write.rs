@@ -15,6 +15,7 @@ impl Engine {
             bytes.extend_from_slice(&first.to_le_bytes());
             bytes.extend_from_slice(&epoch.to_le_bytes());
         }
+        self.offsets.write(&mut bytes);
         bytes.extend_from_slice(&self.known.cut(vec![Tag::Ids as u8]).to_le_bytes());
         bytes.extend_from_slice(&(self.programs.len() as u16).to_le_bytes());
         for (number, program) in (0_u16..).zip(&mut self.programs) {
@@ -49,6 +50,14 @@ impl Engine {
         of_keys.or_else(|| self.known.take_piece())
     }
 
+    /// Takes the buffer of a piece that was sealed.
+    pub fn reuse(&mut self, bytes: Vec<u8>) {
+        let left = self.known.reuse(bytes);
+        let mut histories = self.programs.iter_mut().map(|program| &mut program.history);
+        // What nobody writes into any more is freed.
+        let _ = histories.try_fold(left, |left, history| left.map(|bytes| history.reuse(bytes)));
+    }
+
     /// The snapshot was written, or is given up: nothing more is swept.
     pub fn end_sweep(&mut self) {
         self.known.end_sweep();
@@ -57,7 +66,7 @@ impl Engine {
         }
     }
 
-    /// A whole snapshot at once, piece by piece; for an engine that takes nothing meanwhile.
+    /// A whole snapshot at once, piece by piece, but for the last, [`end`]; for an engine that takes nothing meanwhile.
     pub fn write_snapshot<E>(&mut self, mut write: impl FnMut(Piece) -> Result<(), E>) -> Result<(), E> {
         /// Bytes that are swept between two looks for pieces.
         const PART: usize = 1 << 16;
@@ -70,8 +79,7 @@ impl Engine {
             }
         }
         self.end_sweep();
-        written?;
-        write(end())
+        written
     }
 }
 
@@ -94,6 +102,7 @@ fn state(program: &Program, bytes: &mut Vec<u8>) {
         .versions()
         .iter()
         .for_each(|made_with| version(made_with, bytes));
+    program.reviewed.write(bytes);
     let approved = bytes.len();
     let mut steps = 0_u32;
     bytes.extend_from_slice(&steps.to_le_bytes());

@@ -34,6 +34,18 @@ pub trait Disk: Send + Sync {
     fn append_keys(&self, line: &[u8]) -> io::Result<()>;
     /// Puts another key file in its place, whole or not at all.
     fn replace_keys(&self, lines: &[u8]) -> io::Result<()>;
+    /// Makes a new file for a snapshot, under a name that counts for nothing.
+    fn create_snapshot(&self, number: u64) -> io::Result<Arc<dyn SegmentFile>>;
+    /// Gives a snapshot that is synced its name, and makes sure that the name survives the loss of power.
+    fn publish_snapshot(&self, number: u64) -> io::Result<()>;
+    /// The numbers of the snapshots that have their names, in order, with their bytes.
+    fn snapshots(&self) -> io::Result<Vec<(u64, u64)>>;
+    /// At most `bytes` of a snapshot, from an offset.
+    fn read_snapshot(&self, number: u64, from: u64, bytes: usize) -> io::Result<Vec<u8>>;
+    /// Removes a snapshot, whether it has its name or not.
+    fn remove_snapshot(&self, number: u64) -> io::Result<()>;
+    /// Removes all snapshots that never got their names.
+    fn discard_snapshots(&self) -> io::Result<()>;
 }
 
 /// A segment's file.
@@ -54,7 +66,7 @@ impl SegmentFile for File {
     }
 }
 
-/// A folder of segments: `0000000000000001.segment` and so on, and `keys`.
+/// A folder of segments, `0000000000000001.segment` and so on, of snapshots, `0000000000000007.snapshot`, and `keys`.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -91,6 +103,15 @@ impl Folder {
 
     fn segment(&self, number: u64) -> PathBuf {
         self.path.join(format!("{number:016}.segment"))
+    }
+
+    fn snapshot(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{number:016}.snapshot"))
+    }
+
+    /// Where a snapshot is until it has its name.
+    fn unnamed(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{number:016}.snapshot.new"))
     }
 
     fn sync_names(&self) -> io::Result<()> {
@@ -190,5 +211,67 @@ impl Disk for Folder {
         file.sync_all()?;
         std::fs::rename(&fresh, self.path.join("keys"))?;
         self.sync_names()
+    }
+
+    fn create_snapshot(&self, number: u64) -> io::Result<Arc<dyn SegmentFile>> {
+        let file = private().write(true).create_new(true).open(self.unnamed(number))?;
+        Ok(Arc::new(file))
+    }
+
+    fn publish_snapshot(&self, number: u64) -> io::Result<()> {
+        std::fs::rename(self.unnamed(number), self.snapshot(number))?;
+        self.sync_names()
+    }
+
+    fn snapshots(&self) -> io::Result<Vec<(u64, u64)>> {
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".snapshot"));
+            if let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) {
+                all.push((number, entry.metadata()?.len()));
+            }
+        }
+        all.sort_unstable();
+        Ok(all)
+    }
+
+    fn read_snapshot(&self, number: u64, from: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let file = File::open(self.snapshot(number))?;
+        let mut read = vec![0; bytes];
+        let mut there = 0;
+        while there < bytes {
+            match file.read_at(&mut read[there..], from + there as u64)? {
+                0 => break,
+                more => there += more,
+            }
+        }
+        read.truncate(there);
+        Ok(read)
+    }
+
+    fn remove_snapshot(&self, number: u64) -> io::Result<()> {
+        for path in [self.unnamed(number), self.snapshot(number)] {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.sync_names()
+    }
+
+    fn discard_snapshots(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.ends_with(".snapshot.new"))
+            {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 }

@@ -12,7 +12,9 @@ use fraudgate_core::{
     transaction::Clock,
 };
 
-use super::{JournalError, Settings, disk::Disk, disk::SegmentFile, failed, keyring::Keyring, segment::Segment};
+use super::{
+    JournalError, Settings, disk::Disk, disk::SegmentFile, failed, keyring::Keyring, segment::Segment, snapshot,
+};
 
 /// How soon a segment that could not be made is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -58,6 +60,11 @@ struct State {
     needed: u64,
     /// Likewise, as each cursor needs them.
     cursors: BTreeMap<String, u64>,
+    /// Someone wants to write a snapshot.
+    snapshot_asked: bool,
+    snapshot: Option<snapshot::Prepared>,
+    /// Which snapshots are kept; what they need is needed.
+    kept: snapshot::Kept,
     error: Option<String>,
 }
 
@@ -110,7 +117,26 @@ impl Desk {
     /// The first segment that anybody needs.
     fn needed(&self) -> u64 {
         let state = self.state();
-        state.cursors.values().copied().fold(state.needed, u64::min)
+        let of_cursors = state.cursors.values().copied();
+        of_cursors.chain(state.kept.needs).fold(state.needed, u64::min)
+    }
+
+    /// Makes a snapshot's key.
+    pub fn ask_for_snapshot(&self) {
+        self.state().snapshot_asked = true;
+        self.changed.notify_one();
+    }
+
+    /// The snapshot that was asked for, when its key is there.
+    pub fn take_snapshot(&self) -> Option<snapshot::Prepared> {
+        self.state().snapshot.take()
+    }
+
+    /// From now on these snapshots are kept.
+    pub fn keep(&self, kept: snapshot::Kept) {
+        let mut state = self.state();
+        let gone = std::mem::replace(&mut state.kept, kept).gone;
+        state.kept.gone.extend(gone);
     }
 
     /// Why the next segment could not be made, or an old one not removed.
@@ -199,6 +225,9 @@ impl Keeper {
             }
             news = true;
         }
+        if self.desk.state().snapshot_asked {
+            news |= self.prepare_snapshot();
+        }
         if self.look <= now.elapsed {
             self.look = now.elapsed + LOOK;
             let needed = self.desk.needed();
@@ -252,8 +281,32 @@ impl Keeper {
         Ok(Prepared { number, key, file })
     }
 
+    /// Makes a snapshot's key. Says whether it is there; if not, it is tried again.
+    fn prepare_snapshot(&mut self) -> bool {
+        let number = self.next;
+        self.next += 1;
+        let made = self.keyring.make(number, self.epoch);
+        let mut state = self.desk.state();
+        match made {
+            Ok(key) => {
+                state.snapshot_asked = false;
+                state.snapshot = Some(snapshot::Prepared { number, key });
+                true
+            }
+            Err(error) => {
+                state.error = Some(error.0);
+                false
+            }
+        }
+    }
+
     /// Removes the oldest segments, by age and size, as far as nobody needs them.
     fn retain(&mut self, needed: u64, now: Clock) -> Result<(), JournalError> {
+        let kept = self.desk.state().kept.clone();
+        if !kept.gone.is_empty() {
+            self.keyring.forget(|number| kept.gone.contains(&number))?;
+            self.desk.state().kept.gone.retain(|number| !kept.gone.contains(number));
+        }
         let (bytes, age) = (self.settings.retain_bytes, self.settings.retain_s);
         if bytes.is_none() && age.is_none() {
             return Ok(());
@@ -277,7 +330,9 @@ impl Keeper {
             self.disk.remove(segment).map_err(|e| failed("retention")(&e))?;
             first = segments.get(place + 1).copied();
         }
-        first.map_or(Ok(()), |first| self.keyring.forget(first))
+        let Some(first) = first else { return Ok(()) };
+        self.keyring
+            .forget(|number| number < first && !kept.numbers.contains(&number))
     }
 
     /// The first header among segments: one that was never begun has none.

@@ -95,10 +95,10 @@ impl Keyring {
         Ok(())
     }
 
-    /// Forgets the keys of segments before `first`: what they sealed is gone for good.
-    pub fn forget(&mut self, first: u64) -> Result<(), JournalError> {
-        let keys: Vec<WrappedKey> = self.keys.iter().filter(|key| key.segment >= first).cloned().collect();
-        let ends: Vec<End> = self.ends.iter().filter(|end| end.segment >= first).copied().collect();
+    /// Forgets keys by their numbers: what they sealed is gone for good.
+    pub fn forget(&mut self, is_gone: impl Fn(u64) -> bool) -> Result<(), JournalError> {
+        let keys: Vec<WrappedKey> = self.keys.iter().filter(|key| !is_gone(key.segment)).cloned().collect();
+        let ends: Vec<End> = self.ends.iter().filter(|end| !is_gone(end.segment)).copied().collect();
         let replaced = self.disk.replace_keys(&lines(&keys, &ends)?);
         replaced.map_err(|e| failed("keys")(&e))?;
         (self.keys, self.ends, self.torn) = (keys, ends, false);

@@ -34,5 +34,5 @@ fn walk(
 ) -> Result<Recovered, JournalError> {
     let disk: Arc<dyn Disk> = Arc::new(Folder::look(folder));
     let keyring = Keyring::open(disk.clone(), secret)?;
-    read(&*disk, &keyring, visit, progress)
+    read(&*disk, &keyring, 0, visit, progress)
 }

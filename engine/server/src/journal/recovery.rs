@@ -13,7 +13,7 @@ use fraudgate_core::{
     road::Engine,
 };
 
-use super::{JournalError, disk::Disk, failed, keyring::Keyring};
+use super::{JournalError, disk::Disk, failed, keyring::Keyring, snapshot};
 
 /// What a journal held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,11 @@ pub struct Recovered {
     pub next_segment: u64,
     /// Where the journal ends.
     pub end: Option<End>,
-    /// Inputs that were taken in.
+    /// The sequence of the snapshot that was taken in, and its number.
+    pub snapshot: Option<(u64, u64)>,
+    /// Snapshots that were passed over, newest first, and why.
+    pub passed_over: Vec<(u64, String)>,
+    /// Inputs that were taken in from the journal.
     pub inputs: u64,
     /// Bytes at the end that were no whole drain, and are cut.
     pub torn: usize,
@@ -52,8 +56,25 @@ pub fn recover(
     engine: &mut Engine,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Recovered, JournalError> {
-    let mut fold = Fold(Ahead::new(Replay::new(engine)));
-    let mut recovered = read(disk, keyring, &mut fold, progress)?;
+    let chain = chain(&headers(disk)?)?;
+    let all = disk.snapshots().map_err(|e| failed("snapshots")(&e))?;
+    let bytes = all.iter().map(|(_, bytes)| bytes).max().copied().unwrap_or(0);
+    let mut tell = |done: u64| progress(done.min(bytes), bytes + length(&chain));
+    let found = snapshot::load::newest(disk, keyring, engine, &chain, &mut tell)?;
+    let (replay, from) = match &found.loaded {
+        None => (Replay::new(engine), 0),
+        Some((header, loaded)) => {
+            // What could not be taken from the snapshot is folded anew, as far as the journal reaches back.
+            let is_whole = loaded.programs.iter().all(|&is_loaded| is_loaded);
+            let from = header.place.filter(|_| is_whole).map_or(0, |place| place.segment);
+            (Replay::behind(engine, loaded), from)
+        }
+    };
+    let mut fold = Fold(Ahead::new(replay));
+    let mut tell = |done: u64, all: u64| progress(bytes + done, bytes + all);
+    let mut recovered = read(disk, keyring, from, &mut fold, &mut tell)?;
+    recovered.snapshot = found.loaded.map(|(header, _)| (header.sequence, header.number));
+    recovered.passed_over = found.passed_over;
     let replay = fold.0.done().map_err(|e| failed("replay")(&e))?;
     recovered.inputs = replay.inputs;
     recovered.fresh = replay.finish(recovered.epoch);
@@ -62,6 +83,7 @@ pub fn recover(
     if let Some(end) = recovered.end {
         keyring.say_end(end)?;
     }
+    disk.discard_snapshots().map_err(|e| failed("snapshots")(&e))?;
     for blank in blanks(disk)? {
         disk.remove(blank)
             .map_err(|e| failed(&format!("segment {blank}"))(&e))?;
@@ -86,15 +108,17 @@ impl Visit for Fold<'_> {
     }
 }
 
-/// Reads a journal from its first segment to its end.
+/// Reads a journal to its end, from its first segment on, or the one of a number.
 pub fn read(
     disk: &dyn Disk,
     keyring: &Keyring,
+    from: u64,
     visit: &mut dyn Visit,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Recovered, JournalError> {
     let headers = headers(disk)?;
-    let chain = chain(&headers)?;
+    let mut chain = chain(&headers)?;
+    chain.retain(|header| header.segment >= from);
     let (segment, epoch) = keyring.newest();
     let mut recovered = Recovered {
         epoch: headers.values().map(|header| header.epoch).fold(epoch, u64::max) + 1,
@@ -107,11 +131,7 @@ pub fn read(
         ..Recovered::default()
     };
     let (mut done, mut stated) = (0, false);
-    let all = chain
-        .iter()
-        .enumerate()
-        .map(|(place, _)| ends(&chain, place).map_or(0, |end| end.offset))
-        .sum();
+    let all = length(&chain);
     for (place, header) in chain.iter().enumerate() {
         let number = header.segment;
         let said = keyring.end(number);
@@ -278,6 +298,12 @@ pub fn chain(headers: &BTreeMap<u64, Header>) -> Result<Vec<Header>, JournalErro
     }
     chain.reverse();
     Ok(chain)
+}
+
+/// The bytes of segments, but for the last: where that ends is not known yet.
+fn length(chain: &[Header]) -> u64 {
+    let ends = (0..chain.len()).filter_map(|place| ends(chain, place));
+    ends.map(|end| end.offset).sum()
 }
 
 /// Where the segment after says that the one at a place ends.

@@ -353,6 +353,11 @@ impl Journal for Writer {
         self.write(programs);
     }
 
+    fn end(&self) -> Option<End> {
+        let stands = |current: &&Current| current.header.is_none() && self.waiting.is_empty();
+        self.current.as_ref().filter(stands).map(|current| current.open.end())
+    }
+
     fn durability(&self, sequence: u64) -> Durability {
         if sequence <= self.status.synced.load(Ordering::Relaxed) {
             Durability::Synced

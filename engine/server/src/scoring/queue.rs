@@ -11,7 +11,7 @@ use std::{
     mem,
     rc::{Rc, Weak},
     task::{Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use fraudgate_core::{
@@ -28,10 +28,17 @@ use super::{
     call::Call,
     deadline::{AtHand, Cost, Estimates, Held as Costs},
 };
-use crate::{journal::clock, transport::count};
+use crate::{
+    journal::{clock, snapshot::take::Turn},
+    transport::count,
+};
 
 /// The least time after which a refused caller may come back.
 const RETRY_US: i64 = 1_000;
+
+/// How soon is looked whether a snapshot goes on that waits for another thread, and how often whether one is due.
+const SOON: Duration = Duration::from_millis(1);
+const LATER: Duration = Duration::from_millis(50);
 
 /// How time passes for a queue.
 pub trait Time {
@@ -334,6 +341,19 @@ pub async fn tend(shared: Rc<Shared>) {
         let mut engine = shared.engine.borrow_mut();
         engine.tend_journal(clock());
         shared.queue.release(&engine);
+    }
+}
+
+/// Takes snapshots for ever: a slice at a time, and between two slices whatever else is ready on the thread.
+pub async fn photograph(shared: Rc<Shared>) {
+    let Some(journal) = shared.journal.get() else { return };
+    loop {
+        let turn = journal.taking.borrow_mut().turn(&mut shared.engine.borrow_mut());
+        match turn {
+            Turn::More => tokio::task::yield_now().await,
+            Turn::Wait => tokio::time::sleep(SOON).await,
+            Turn::Idle => tokio::time::sleep(LATER).await,
+        }
     }
 }
 

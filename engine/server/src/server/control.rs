@@ -10,7 +10,10 @@ use fraudgate_core::{origin::Offset, road::Engine};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Journaled, ServerError};
-use crate::scoring::bulk::{Hand, Kind, Record};
+use crate::{
+    journal::snapshot::take::Outcome,
+    scoring::bulk::{Hand, Kind, Record},
+};
 
 /// Counters by name.
 pub type Stats = Vec<(Cow<'static, str>, u64)>;
@@ -26,6 +29,8 @@ pub enum Control {
     Digest(replies::SyncSender<[u8; 32]>),
     /// To say how far streams were taken in.
     Offsets(replies::SyncSender<Vec<Offset>>),
+    /// To take a snapshot, and to say of which sequence it is.
+    Snapshot(replies::SyncSender<Outcome>),
     /// To serve with this engine from now on, whose state is there, and with its journal.
     TakeOver(Box<(Engine, Option<Journaled>)>),
     /// To stop, and to give what is under way this long.
@@ -142,6 +147,13 @@ impl Running {
         self.ask(Control::Digest)
     }
 
+    /// Takes a snapshot, while it serves; comes back when that is written, at most after `time`. Gives the sequence of the
+    /// newest input that is in it.
+    pub fn snapshot(&self, time: Duration) -> Result<u64, ServerError> {
+        let taken = self.ask_within(Control::Snapshot, time)?;
+        taken.map_err(|why| ServerError(format!("snapshot: {why}")))
+    }
+
     /// Has it serve with an engine whose state is there, in the place of the one that stood in.
     pub(super) fn take_over(&self, engine: Engine, journal: Option<Journaled>) -> Result<(), ServerError> {
         let told = self.controls.try_send(Control::TakeOver(Box::new((engine, journal))));
@@ -153,13 +165,21 @@ impl Running {
     }
 
     fn ask<T>(&self, what: impl FnOnce(replies::SyncSender<T>) -> Control) -> Result<T, ServerError> {
+        self.ask_within(what, ANSWER_WITHIN)
+    }
+
+    fn ask_within<T>(
+        &self,
+        what: impl FnOnce(replies::SyncSender<T>) -> Control,
+        time: Duration,
+    ) -> Result<T, ServerError> {
         let (sender, receiver) = replies::sync_channel(1);
         if self.controls.try_send(what(sender)).is_err() {
             self.wait(Some(Duration::ZERO))?;
             return Err(ServerError("the server does not run".to_owned()));
         }
         receiver
-            .recv_timeout(ANSWER_WITHIN)
+            .recv_timeout(time)
             .map_err(|_| ServerError("the server does not answer".to_owned()))
     }
 }

@@ -1,6 +1,9 @@
 //! A server's journal: what it holds is taken in before the server starts, and what comes is journaled from then on.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    cell::RefCell,
+    sync::{Arc, atomic::Ordering, mpsc::sync_channel},
+};
 
 use tokio::sync::Notify;
 
@@ -13,6 +16,11 @@ use crate::journal::{
     keyring::Keyring,
     place::Places,
     recover,
+    snapshot::{
+        self,
+        scribe::{self, Scribe},
+        take::{PIECES, Taking},
+    },
 };
 
 /// What a running server keeps of its journal.
@@ -21,6 +29,8 @@ pub struct Journaled {
     pub promise: Promise,
     /// Told when something was synced, failed, or can be written again.
     pub news: Arc<Notify>,
+    /// Takes snapshots.
+    pub taking: RefCell<Taking>,
     status: Arc<Status>,
     recovered: Recovered,
     cursors: Arc<Cursors>,
@@ -50,17 +60,34 @@ impl Server {
         let disk: Arc<dyn Disk> = Arc::new(folder);
         let mut keyring = Keyring::open(disk.clone(), secret).map_err(|e| error(&e))?;
         let recovered = recover(&*disk, &mut keyring, &mut self.engine, progress).map_err(|e| error(&e))?;
+        let bad: Vec<u64> = recovered.passed_over.iter().map(|&(number, _)| number).collect();
+        let kept = scribe::kept(&*disk, &bad).map_err(|e| error(&e))?;
         let news = Arc::new(Notify::new());
         let tell = news.clone();
         let tell = Box::new(move || tell.notify_one());
         let (epoch, next) = (recovered.epoch, recovered.next_segment);
-        let keeper = Keeper::begin(disk, keyring, &settings, epoch, next, tell).map_err(|e| error(&e))?;
+        let keeper = Keeper::begin(disk.clone(), keyring, &settings, epoch, next, tell).map_err(|e| error(&e))?;
         let (places, desk) = (Places::new(&settings.folder), keeper.desk().clone());
         places.pin(&desk).map_err(|e| error(&e))?;
+        desk.keep(kept);
         let attended = attend(keeper).map_err(|e| error(&e))?;
         let (next, programs) = (self.engine.sequence() + 1, self.engine.programs());
         let writer = Writer::begin(attended, &settings, &recovered, next, programs, clock()).map_err(|e| error(&e))?;
+        let taken = Arc::new(snapshot::Status::default());
+        if let Some((sequence, number)) = recovered.snapshot {
+            taken.sequence.store(sequence, Ordering::Relaxed);
+            taken.number.store(number, Ordering::Relaxed);
+        }
+        let (tell, told) = sync_channel(PIECES);
+        let (give_back, spare) = sync_channel(PIECES);
+        let keeps = desk.clone();
+        let keep = Box::new(move |kept| keeps.keep(kept));
+        let scribe = Scribe::new(disk, settings.snapshots, bad, taken.clone(), keep);
+        scribe::attend(scribe, told, give_back).map_err(|e| error(&e))?;
+        let journal = (desk.clone(), writer.status(), recovered.epoch);
+        let since = recovered.snapshot.map_or(0, |(sequence, _)| sequence);
         self.journal = Some(Journaled {
+            taking: RefCell::new(Taking::new(&settings, journal, taken, tell, spare, since)),
             promise: settings.promise,
             news,
             cursors: Arc::new(Cursors::new(
@@ -97,6 +124,8 @@ impl Journaled {
     /// What it counts.
     pub fn stats(&self) -> Vec<(&'static str, u64)> {
         let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let taking = self.taking.borrow();
+        let taken = taking.status();
         vec![
             ("epoch", self.recovered.epoch),
             ("recovered", self.recovered.inputs),
@@ -107,6 +136,10 @@ impl Journaled {
             ("journal_held_bytes", of(&self.status.held)),
             ("journal_failures", of(&self.status.failures)),
             ("rescore_shipped", of(&self.status.shipped)),
+            ("snapshots", of(&taken.taken)),
+            ("snapshot_failures", of(&taken.failures)),
+            ("snapshot_sequence", of(&taken.sequence)),
+            ("snapshot_bytes", of(&taken.bytes)),
         ]
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     scoring::{
         Cost, Machine, Queue, Scoring, Shared,
         bulk::{self, Hand},
-        drain, tend,
+        drain, photograph, tend,
     },
     transport::{Failure, Local, Signal, Traffic, Transport, panic_message},
 };
@@ -164,6 +164,12 @@ async fn obey(
                 let offsets = shared.engine.borrow().offsets().iter().cloned().collect();
                 drop(reply.try_send(offsets));
             }
+            Some(Control::Snapshot(reply)) => match shared.journal.get() {
+                Some(journal) => journal.taking.borrow_mut().ask(Box::new(move |outcome| {
+                    let _ = reply.try_send(outcome);
+                })),
+                None => drop(reply.try_send(Err("it has no journal, or recovers".to_owned()))),
+            },
             Some(Control::TakeOver(over)) => {
                 let (mut engine, journal) = *over;
                 engine.take_over(&shared.engine.borrow());
@@ -183,6 +189,7 @@ fn is_ready(shared: &Rc<Shared>, journal: Option<Journaled>, local: &Local) {
         // It is given once: with the engine, or when one takes over.
         let _ = shared.journal.set(journal);
         local.spawn(tend(shared.clone()));
+        local.spawn(photograph(shared.clone()));
     }
     shared.ready.raise();
 }

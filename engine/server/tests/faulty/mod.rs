@@ -101,4 +101,22 @@ impl Disk for Faulty {
     fn replace_keys(&self, lines: &[u8]) -> io::Result<()> {
         self.folder.replace_keys(lines)
     }
+    fn create_snapshot(&self, number: u64) -> io::Result<Arc<dyn SegmentFile>> {
+        self.folder.create_snapshot(number)
+    }
+    fn publish_snapshot(&self, number: u64) -> io::Result<()> {
+        self.folder.publish_snapshot(number)
+    }
+    fn snapshots(&self) -> io::Result<Vec<(u64, u64)>> {
+        self.folder.snapshots()
+    }
+    fn read_snapshot(&self, number: u64, from: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        self.folder.read_snapshot(number, from, bytes)
+    }
+    fn remove_snapshot(&self, number: u64) -> io::Result<()> {
+        self.folder.remove_snapshot(number)
+    }
+    fn discard_snapshots(&self) -> io::Result<()> {
+        self.folder.discard_snapshots()
+    }
 }
