@@ -1,4 +1,6 @@
-"""The engine: what must be fast and exact, in Rust. `Server` serves the data plane, `Folder` folds tables.
+"""The engine: what must be fast and exact, in Rust.
+
+`Server` serves the data plane, `Folder` folds tables, `Backfill` takes files down the road that serves.
 
 The ONNX Runtime library sends telemetry unless its environment says otherwise before it is loaded, so that is said
 here, before anything else.
@@ -12,9 +14,11 @@ import importlib.util
 from pathlib import Path
 
 from engine._native import (
+    Backfill,
     Cursor,
     Folder,
     Forward,
+    Mapping,
     Server,
     journal_info,
     journal_replay,
@@ -25,9 +29,11 @@ from engine._native import (
 )
 
 __all__ = [
+    "Backfill",
     "Cursor",
     "Folder",
     "Forward",
+    "Mapping",
     "Server",
     "journal_info",
     "journal_replay",

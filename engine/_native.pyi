@@ -11,7 +11,7 @@ Outgoing = tuple[Literal["decision", "dead letter"], str, bytes, list[tuple[str,
 
 @final
 class Rows:
-    """A FixedSizeList array, [n][f], without nulls: for pyarrow.array, or whatever else reads Arrow's PyCapsules."""
+    """An array for pyarrow.array or pyarrow.record_batch, or whatever else reads Arrow's PyCapsules."""
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
 
@@ -36,6 +36,8 @@ class Folder:
     ) -> Rows:
         """Fold transactions in, in the order of their rows, and give the features that each saw before it was folded.
 
+        Gives a FixedSizeList array, [n][f], without nulls.
+
         transactions: event_time_us (int64 microseconds, or a timestamp), amount_minor (whole, in the reference
         currency; null when missing), one column of ids for each entity of the plan (strings or whole numbers; null when
         absent), one for each number; optionally kind (a string; purchase) and utc_offset_minutes. Other columns are not
@@ -46,6 +48,79 @@ class Folder:
         The history is kept for the next call. Raises ValueError for tables that do not fit the plan; then nothing
         changed.
         """
+
+@final
+class Mapping:
+    """What a file's columns mean."""
+
+    def __new__(cls, compiled: bytes) -> Mapping:
+        """compiled: JSON, see `Mapping` in engine/server/src/table/mapping.rs. Raises ValueError, naming the member."""
+
+    def map(
+        self,
+        holds: Literal["transactions", "labels", "outcomes", "order"],
+        batch: _ArrowArray,
+        first_row: int,
+    ) -> tuple[Rows, Rows]:
+        """Map a record batch, whose first row has the number `first_row`.
+
+        Gives the mapped batch, of as many rows, `taken` false where one was refused (the columns stand in
+        engine/server/src/table/mapped.rs), and the refused ones: input, row, column, reason; each by the first thing
+        that is wrong with it, and never the value.
+        Raises ValueError for columns that are not there or of types that no field is read from.
+        """
+
+@final
+class Backfill:
+    """An engine whose one program is fed from files, by the road that serves."""
+
+    def __new__(
+        cls,
+        program: str,
+        plan: bytes,
+        policy: bytes,
+        mapping: Mapping,
+        hash_key: bytes,
+        *,
+        model: tuple[bytes, bytes] | None = None,
+        reduced: bytes | None = None,
+        onnxruntime: str,
+        complete_since_us: int,
+        known_ids: int,
+        score_from_us: int,
+    ) -> Backfill:
+        """An engine with nothing in its state.
+
+        program, plan, policy, model, reduced, complete_since_us: as for `Server.add_program`. known_ids: how many ids
+        are remembered. score_from_us: what happened before is folded, and no answer is given.
+        Raises ValueError where one of them is malformed or they do not belong together.
+        """
+
+    def take(
+        self,
+        transactions: _ArrowArray,
+        labels: _ArrowArray | None = None,
+        outcomes: _ArrowArray | None = None,
+        *,
+        assessments: bool = True,
+        bytes: bool = False,
+        features: Literal["float32", "float64"] | None = None,
+    ) -> tuple[Rows, Rows]:
+        """Take mapped rows in, sorted by order_us: what is told before the first transaction of its place or later.
+
+        labels: row, order_us, transaction_id, event_time_us, kind, entities, class, source, status. outcomes: fate and
+        decider in place of the last three.
+        Gives the answers in the transactions' order: row, sequence, replayed; with `assessments` what they say, enums
+        by number; with `bytes` the encoded Assessment; with `features` the hashed keys and the features that each saw,
+        null where one has no value. And the refused rows, as `Mapping.map` does.
+        Raises ValueError when a model fails: a backfill answers in full or not at all.
+        """
+
+    def digest(self) -> str:
+        """The digest of the whole state, in hex: equal digests are equal states."""
+
+    def counts(self) -> dict[str, int]:
+        """What was taken: transactions, replayed, labels, outcomes."""
 
 class Recovered(TypedDict):
     """What a journal held."""

@@ -183,22 +183,90 @@ def train(
     held_out_days: int,
     delay_days: int,
 ) -> None:
-    """Fold the transactions in DATA (Parquet), learn from them, and write a bundle that can be served."""
+    """Learn from DATA and write a bundle that can be served.
+
+    DATA is transactions (Parquet), which are folded first, or a folder that fraudgate features wrote.
+    """
     from models.spec import ModelSpec
     from service import tables, training
 
     if (out / "model").exists():
         raise click.UsageError(f"{out} holds a model, and one is never replaced: give another --out")
     chosen = training.plan(plan)
-    read = tables.read(data, labels, delay_days)
-    moment = training.now_us(read, now)
-    known = read.before(moment)
     periods = training.Periods(training_days, held_out_days, delay_days)
-    bundle = training.trained(chosen, training.fold(chosen, known), known, moment, periods, ModelSpec(name=name))
+    if tables.holds_features(data):
+        features = tables.read_features(data, chosen, labels)
+        moment = training.now_us(features.tables, now)
+        known, rows = features.before(moment)
+    else:
+        read = tables.read(data, labels, delay_days)
+        moment = training.now_us(read, now)
+        known = read.before(moment)
+        rows = training.fold(chosen, known)
+    bundle = training.trained(chosen, rows, known, moment, periods, ModelSpec(name=name))
     digest = training.write(bundle, chosen, out)
     click.echo(f"{out}: model {digest}, plan {chosen.digest}")
     for metric, value in sorted(bundle.manifest.metrics.items()):
         click.echo(f"  {metric:<28} {value:.4f}")
+
+
+_HISTORY = (
+    click.argument("input_", metavar="INPUT"),
+    click.argument("output", type=PATH),
+    click.option("--mapping", required=True, help="A mapping (TOML), or the name of one that is ready: handbook, ..."),
+    click.option("--labels", help="Labels of a table of their own, under the same mapping."),
+    click.option("--outcomes", help="Outcomes, likewise."),
+    click.option("--format", "format_", type=click.Choice(["parquet", "csv", "ipc"]), help="[default: by the name]"),
+    click.option("--resume", is_flag=True, help="Go on with what is in OUTPUT, after a kill."),
+    click.option("--max-bad", type=click.IntRange(0), default=1000, help="How many rows may be refused."),
+    click.option("--part-rows", type=click.IntRange(1), default=1_000_000, help="Transactions of the input in a part."),
+    click.option("--score-from", callback=_time, help="What happened before is folded only."),
+)
+
+
+def _history(command: Any) -> Any:
+    for option in reversed(_HISTORY):
+        command = option(command)
+    return command
+
+
+@main.command()
+@_history
+@click.option("--config", type=EXISTING, envvar="FRAUDGATE_CONFIG", default=Path("fraudgate.toml"))
+@click.option("--program", help="Which of the configuration's. [default: the only one]")
+@click.option("--features", type=click.Choice(["float32", "float64"]), help="Write what each transaction saw, too.")
+@click.option("--raw", is_flag=True, help="Write the Assessments' bytes, too.")
+def backfill(config: Path, program: str | None, features: Any, raw: bool, **history: Any) -> None:
+    """Take the transactions of INPUT through a served program's road; write Assessments to OUTPUT, a folder.
+
+    INPUT is a file, a glob, a folder, or an object store's URI; Parquet, CSV or Arrow IPC.
+    """
+    import os
+
+    from service import config_file
+    from service.backfill import run
+    from service.backfill.job import Wanted
+    from service.backfill.program import served
+
+    chosen = served(config_file.read(config, os.environ), program)
+    run.run(chosen, Wanted(raw=raw, features=features), **history)
+
+
+@main.command()
+@_history
+@click.option("--plan", default="handbook", help="handbook, module:attribute, or a compiled plan (.json).")
+@click.option("--complete-since", callback=_time, help="[default: the first event of INPUT]")
+@click.option("--precision", type=click.Choice(["float32", "float64"]), default="float32")
+def features(plan: str, complete_since: datetime | None, precision: Any, **history: Any) -> None:
+    """Write to OUTPUT the features that each transaction of INPUT saw, as the live engine would have: to train on."""
+    import fraudgate
+    from service import training
+    from service.backfill import run
+    from service.backfill.job import Wanted
+    from service.backfill.program import planned
+
+    since = None if complete_since is None else fraudgate.microseconds(complete_since) - 1
+    run.run(planned(training.plan(plan), since), Wanted(assessments=False, features=precision), **history)
 
 
 @main.command()

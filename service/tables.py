@@ -6,6 +6,7 @@ them. Labels: arrival_us, event_time_us, transaction_id, entities, kind, fraud; 
 transactions are known by their own column names.
 """
 
+import json
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features import handbook
+from features import CompiledPlan, handbook
+from fraudgate.v1 import feedback_pb2
 
 DAY_US: Final = 86_400_000_000
 # What a label repeats of its transaction is all but these.
@@ -60,6 +62,73 @@ def labels_after(transactions: pa.Table, delay_us: int) -> pa.Table:
     arrival_us = pc.add(frauds["event_time_us"], delay_us)
     subject = [name for name in frauds.column_names if name not in _NOT_OF_A_SUBJECT]
     return frauds.select(subject).add_column(0, "arrival_us", arrival_us).append_column("fraud", frauds["fraud"])
+
+
+class Features(NamedTuple):
+    """What `fraudgate features` wrote: what happened and became known, and the rows that transactions saw."""
+
+    tables: Tables
+    rows: npt.NDArray[np.float32]
+
+    def before(self, moment_us: int) -> "Features":
+        """What had happened and was known before a moment."""
+        happened = self.tables.transactions["event_time_us"].to_numpy() < moment_us
+        return Features(self.tables.before(moment_us), self.rows[happened])
+
+
+def holds_features(path: Path) -> bool:
+    """Whether a folder is an output of `fraudgate features` or `fraudgate backfill`."""
+    return (path / "manifest.json").is_file()
+
+
+def read_features(folder: Path, plan: CompiledPlan, labels: Path | None) -> Features:
+    """The features of a folder; without labels of their own, those that stood beside the transactions.
+
+    Raises ValueError where the folder is not finished, holds no features, or was made under another plan.
+    """
+    manifest = json.loads((folder / "manifest.json").read_text())
+    if not manifest["done"]:
+        raise ValueError(f"{folder} is not finished: go on with it by --resume")
+    if manifest["job"]["plan_digest"] != plan.digest:
+        raise ValueError(f"{folder} was made under another plan, {manifest['job']['plan_digest'][:12]}")
+    document = json.loads(plan.json)
+    card = f"key.{document['entities'][0]}"
+    parts = pa.concat_tables([pq.read_table(folder / part["file"]) for part in manifest["parts"]])
+    missing = [name for name in (card, *plan.features) if name not in parts.column_names]
+    if missing:
+        raise ValueError(f"{folder} has no column {missing[0]}: make it by fraudgate features")
+    # A retransmission saw nothing.
+    parts = parts.filter(pc.invert(parts["replayed"]))
+    happened = pa.table(
+        {
+            "transaction_id": parts["transaction_id"],
+            "event_time_us": parts["event_time"].cast(pa.int64()),
+            document["entities"][0]: parts[card].cast(pa.binary()),
+        }
+    )
+    if labels is not None:
+        known = _read(labels, ["arrival_us", "event_time_us", "transaction_id", "fraud"])
+    elif "label_class" in parts.column_names:
+        known = _labels_beside(parts, document["fraud"])
+    else:
+        raise ValueError(f"{folder} holds no labels: give them as a table of their own")
+    rows = np.column_stack([parts[name].to_numpy().astype(np.float32) for name in plan.features])
+    return Features(Tables(happened, known), rows)
+
+
+def _labels_beside(parts: pa.Table, fraud: list[str]) -> pa.Table:
+    """What was told beside the transactions, in the order of its arrival."""
+    told = parts.filter(pc.is_valid(parts["label_class"]))
+    classes = pa.array([feedback_pb2.LabelClass.Value(f"LABEL_CLASS_{name.upper()}") for name in fraud], pa.int8())
+    labels = pa.table(
+        {
+            "arrival_us": told["label_order_us"],
+            "event_time_us": told["event_time"].cast(pa.int64()),
+            "transaction_id": told["transaction_id"],
+            "fraud": pc.is_in(told["label_class"], classes),
+        }
+    )
+    return labels.sort_by("arrival_us")
 
 
 def known_frauds(tables: Tables, moment_us: int) -> npt.NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from features import CompiledPlan, Plan
 from features.fold import fold as features_of
@@ -95,7 +96,7 @@ def now_us(tables: Tables, now: datetime | None) -> int:
         return microseconds(now)
     if tables.transactions.num_rows == 0:
         raise ValueError("the table holds no transaction")
-    last: int = tables.transactions["event_time_us"][-1].as_py()
+    last: int = pc.max(tables.transactions["event_time_us"]).as_py()
     return (last // DAY_US + 1) * DAY_US
 
 

@@ -51,6 +51,8 @@ pub struct Program {
     place: u16,
     row: Vec<f64>,
     rows: Vec<f32>,
+    /// The rows as they were computed, where someone keeps them.
+    kept: Option<Vec<f64>>,
     waiting: Vec<Waiting>,
     /// Which of a student's rows wait, and its scores.
     chosen: Rows,
@@ -136,6 +138,7 @@ impl Program {
             versions: vec![version],
             place,
             rows: Vec::new(),
+            kept: None,
             waiting: Vec::new(),
             chosen: Rows::default(),
         })
@@ -144,6 +147,16 @@ impl Program {
     /// Whether it can answer: with a model, or with what it declares.
     pub fn answers(&self) -> bool {
         self.model.is_some() || self.policy.declared.is_some() || self.stands_in
+    }
+
+    /// Keeps the rows that are read from now on, for a door that gives them out.
+    pub fn keep_rows(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    /// The rows kept, one after the other in the order of their inputs; whoever takes them leaves it empty.
+    pub fn kept_rows(&mut self) -> &mut Vec<f64> {
+        self.kept.get_or_insert_default()
     }
 
     /// A program that answers in this one's place by its default, without model and history.
@@ -231,6 +244,9 @@ impl Program {
     /// Reads the features of a transaction; its row waits for `score`.
     pub fn read(&mut self, whose: Whose, admitted: &Admitted, draft: Option<&mut Draft>) {
         let seen = self.history.see(&self.plan, &admitted.transaction, &mut self.row);
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(&self.row);
+        }
         let begin = self.rows.len();
         self.rows.extend(rounded(&self.row));
         let available = match self.required.is_empty() {

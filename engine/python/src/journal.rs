@@ -18,7 +18,7 @@ pub fn journal_error(error: JournalError) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
-fn secret(name: &str, bytes: &[u8]) -> PyResult<[u8; 32]> {
+pub(crate) fn secret(name: &str, bytes: &[u8]) -> PyResult<[u8; 32]> {
     bytes
         .try_into()
         .map_err(|_| PyValueError::new_err(format!("{name}: must be 32 bytes")))

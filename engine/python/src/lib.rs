@@ -3,30 +3,27 @@
 mod forward;
 mod journal;
 mod stream;
+mod table;
+mod table_backfill;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
-use arrow_array::{
-    ArrayRef, RecordBatch,
-    ffi::{FFI_ArrowArray, FFI_ArrowSchema},
-    ffi_stream::FFI_ArrowArrayStream,
-};
-use fraudgate_core::{key::HashKey, model::hex, plan::Plan, transaction::EventTime};
+use fraudgate_core::model::hex;
 use fraudgate_server::{
     journal::cursor::Cursors,
     model::ModelFiles,
     server::{self, Running, ServerError},
-    table::{self, Precision},
     transport::TlsFiles,
 };
 use pyo3::{
-    exceptions::{PyRuntimeError, PyTypeError, PyValueError},
+    exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
-    types::{PyCapsule, PyDict, PyList},
+    types::{PyDict, PyList},
 };
+use table::batches;
 
 /// Calls come in bursts of many small allocations that are freed together, which glibc's allocator is slow at: a tenth to
 /// a fifth of the CPU time of a call.
@@ -38,67 +35,13 @@ mod _native {
     #[pymodule_export]
     use super::journal::{journal_info, journal_replay, journal_rotate, journal_show, journal_tail, journal_verify};
     #[pymodule_export]
-    use super::{Folder, Rows, Server, forward::Forward, stream::Cursor};
-}
-
-/// A history of its own that tables are folded into.
-#[pyclass]
-struct Folder(table::Folder);
-
-#[pymethods]
-impl Folder {
-    #[new]
-    fn new(plan: &[u8], hash_key: [u8; 32], complete_since_us: i64) -> PyResult<Folder> {
-        let plan = Plan::parse(plan).map_err(value_error)?;
-        let key = HashKey {
-            version: 1,
-            secret: hash_key,
-        };
-        Ok(Folder(table::Folder::new(plan, &key, EventTime(complete_since_us))))
-    }
-
-    #[pyo3(signature = (transactions, labels=None, *, precision="float32"))]
-    fn fold(
-        &mut self,
-        py: Python<'_>,
-        transactions: &Bound<'_, PyAny>,
-        labels: Option<&Bound<'_, PyAny>>,
-        precision: &str,
-    ) -> PyResult<Rows> {
-        let precision = match precision {
-            "float32" => Precision::Float32,
-            "float64" => Precision::Float64,
-            _ => return Err(PyValueError::new_err("precision must be \"float32\" or \"float64\"")),
-        };
-        let transactions = batches(transactions)?;
-        let labels = labels.map(batches).transpose()?.unwrap_or_default();
-        let folder = &mut self.0;
-        py.detach(|| folder.fold(&transactions, &labels, precision))
-            .map(Rows)
-            .map_err(value_error)
-    }
-}
-
-/// Rows of features, for whoever reads Arrow arrays.
-#[pyclass(frozen)]
-struct Rows(ArrayRef);
-
-#[pymethods]
-impl Rows {
-    #[pyo3(signature = (requested_schema=None))]
-    fn __arrow_c_array__<'py>(
-        &self,
-        py: Python<'py>,
-        requested_schema: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<(Bound<'py, PyCapsule>, Bound<'py, PyCapsule>)> {
-        // The protocol lets a producer answer in its own type, whatever was wished for.
-        let _ = requested_schema;
-        let (array, schema) = table::to_array(&self.0).map_err(value_error)?;
-        Ok((
-            PyCapsule::new_with_value(py, schema, c"arrow_schema")?,
-            PyCapsule::new_with_value(py, array, c"arrow_array")?,
-        ))
-    }
+    use super::{
+        Server,
+        forward::Forward,
+        stream::Cursor,
+        table::{Folder, Rows},
+        table_backfill::{Backfill, PyMapping},
+    };
 }
 
 /// How long a wait lasts before Python may look at its signals.
@@ -339,34 +282,6 @@ impl Server {
     }
 }
 
-/// The record batches of an object that speaks Arrow's PyCapsule protocol.
-fn batches(source: &Bound<'_, PyAny>) -> PyResult<Vec<RecordBatch>> {
-    if source.hasattr("__arrow_c_stream__")? {
-        let capsule = source.call_method0("__arrow_c_stream__")?.cast_into::<PyCapsule>()?;
-        let stream = capsule.pointer_checked(Some(c"arrow_array_stream"))?.cast();
-        // SAFETY: a capsule of this name holds a stream of the C stream interface; moving out of it marks it released.
-        let stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.as_ptr()) };
-        return table::from_stream(stream).map_err(value_error);
-    }
-    if source.hasattr("__arrow_c_array__")? {
-        let (schema, array) = source
-            .call_method0("__arrow_c_array__")?
-            .extract::<(Bound<'_, PyCapsule>, Bound<'_, PyCapsule>)>()?;
-        let schema = schema.pointer_checked(Some(c"arrow_schema"))?.cast();
-        let array = array.pointer_checked(Some(c"arrow_array"))?.cast();
-        // SAFETY: capsules of these names hold a matching pair of the C data interface; moving out of them marks them
-        // released.
-        return unsafe {
-            let schema = FFI_ArrowSchema::from_raw(schema.as_ptr());
-            table::from_array(FFI_ArrowArray::from_raw(array.as_ptr()), &schema)
-        }
-        .map_err(value_error);
-    }
-    Err(PyTypeError::new_err(
-        "a table must have __arrow_c_stream__ or __arrow_c_array__, as those of pyarrow and polars do",
-    ))
-}
-
-fn value_error(error: impl std::fmt::Display) -> PyErr {
+pub(crate) fn value_error(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(error.to_string())
 }

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The version of hash keys that this engine makes.
-const KEY_VERSION: u8 = 1;
+pub const KEY_VERSION: u8 = 1;
 
 /// A server that is not started yet.
 pub struct Server {

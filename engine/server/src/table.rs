@@ -3,11 +3,18 @@
 //! Columns are named as the plan names its entities and numbers. Rows are taken in the order of the table; a label is taken
 //! before the first transaction whose event time, or that of one before it, has reached the label's arrival.
 
+mod answers;
+mod backfill;
+mod cell;
 mod column;
 mod exchange;
 mod folder;
+mod inputs;
 mod keys;
+mod mapped;
+mod mapping;
 mod rows;
+mod value;
 
 use std::fmt;
 
@@ -18,9 +25,13 @@ use fraudgate_core::{
     transaction::{EventTime, Labelled, Transaction},
 };
 
+pub use answers::{Wanted, refused_batch};
+pub use backfill::{Backfill, DRAIN, Taken};
 pub use exchange::{from_array, from_stream, to_array};
 pub use folder::{Folder, Precision};
 pub use keys::Keys;
+pub use mapped::{Holds, Input, Refused, map};
+pub use mapping::Mapping;
 use rows::{LabelRows, TransactionRows};
 
 /// Why a table was refused. Nothing of it is folded then.

@@ -1,0 +1,174 @@
+//! The door over files as Python sees it. `_native.pyi` documents it.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use arrow_array::{RecordBatch, StructArray};
+use fraudgate_core::{
+    key::HashKey,
+    model::hex,
+    plan::Plan,
+    policy::Policy,
+    road::{Engine, Limits},
+    transaction::EventTime,
+};
+use fraudgate_server::{
+    model::{self, ModelFiles},
+    server::KEY_VERSION,
+    table::{self, DRAIN, Holds, Mapping, Refused, Taken, Wanted, refused_batch},
+};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
+
+use crate::{
+    journal::secret,
+    table::{Rows, batches, precision_of},
+    value_error,
+};
+
+/// What a file's columns mean.
+#[pyclass(frozen, module = "engine._native", name = "Mapping")]
+pub(crate) struct PyMapping(Arc<Mapping>);
+
+#[pymethods]
+impl PyMapping {
+    #[new]
+    fn new(compiled: &[u8]) -> PyResult<PyMapping> {
+        Ok(PyMapping(Arc::new(Mapping::parse(compiled).map_err(value_error)?)))
+    }
+
+    fn map(&self, py: Python<'_>, holds: &str, batch: &Bound<'_, PyAny>, first_row: i64) -> PyResult<(Rows, Rows)> {
+        let holds = match holds {
+            "transactions" => Holds::Transactions,
+            "labels" => Holds::Labels,
+            "outcomes" => Holds::Outcomes,
+            "order" => Holds::Order,
+            _ => {
+                return Err(PyValueError::new_err(
+                    "holds must be \"transactions\", \"labels\", \"outcomes\" or \"order\"",
+                ));
+            }
+        };
+        let batch = one(batch)?;
+        let (mapped, refused) = py
+            .detach(|| table::map(&self.0, holds, &batch, first_row))
+            .map_err(value_error)?;
+        Ok((rows(mapped), refused_rows(&refused)?))
+    }
+}
+
+/// An engine that is fed from files.
+#[pyclass(frozen, module = "engine._native")]
+pub(crate) struct Backfill(Mutex<table::Backfill>);
+
+impl Backfill {
+    fn door(&self) -> MutexGuard<'_, table::Backfill> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Backfill {
+    #[new]
+    #[pyo3(signature = (program, plan, policy, mapping, hash_key, *, model=None, reduced=None, onnxruntime, complete_since_us, known_ids, score_from_us))]
+    #[expect(clippy::too_many_arguments, reason = "they are the keywords of a Python call")]
+    fn new(
+        program: &str,
+        plan: &[u8],
+        policy: &[u8],
+        mapping: &PyMapping,
+        hash_key: &[u8],
+        model: Option<(Vec<u8>, Vec<u8>)>,
+        reduced: Option<&[u8]>,
+        onnxruntime: PathBuf,
+        complete_since_us: i64,
+        known_ids: usize,
+        score_from_us: i64,
+    ) -> PyResult<Backfill> {
+        let key = HashKey {
+            version: KEY_VERSION,
+            secret: secret("hash_key", hash_key)?,
+        };
+        let files = model.as_ref().map(|(manifest, onnx)| ModelFiles {
+            manifest,
+            onnx,
+            reduced,
+        });
+        let (plan, policy) = (
+            Plan::parse(plan).map_err(value_error)?,
+            Policy::parse(policy).map_err(value_error)?,
+        );
+        let model = files.map(|files| model::load(&onnxruntime, &plan, files)).transpose();
+        let model = model.map_err(value_error)?;
+        let limits = Limits {
+            known_ids,
+            drain: DRAIN,
+            ahead_us: None,
+        };
+        // No receipt of a backfill is shown, so its life needs no number.
+        let mut engine = Engine::new(key, 0, limits);
+        engine
+            .add_program(program, plan, policy, model, EventTime(complete_since_us))
+            .map_err(value_error)?;
+        let door = table::Backfill::new(engine, mapping.0.clone(), score_from_us).map_err(value_error)?;
+        Ok(Backfill(Mutex::new(door)))
+    }
+
+    #[pyo3(signature = (transactions, labels=None, outcomes=None, *, assessments=true, bytes=false, features=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are the keywords of a Python call")]
+    fn take(
+        &self,
+        py: Python<'_>,
+        transactions: &Bound<'_, PyAny>,
+        labels: Option<&Bound<'_, PyAny>>,
+        outcomes: Option<&Bound<'_, PyAny>>,
+        assessments: bool,
+        bytes: bool,
+        features: Option<&str>,
+    ) -> PyResult<(Rows, Rows)> {
+        let transactions = one(transactions)?;
+        let (labels, outcomes) = (labels.map(one).transpose()?, outcomes.map(one).transpose()?);
+        let wanted = Wanted {
+            assessments,
+            bytes,
+            features: features.map(precision_of).transpose()?,
+        };
+        let Taken { answers, refused } = py
+            .detach(|| {
+                self.door()
+                    .take(&transactions, labels.as_ref(), outcomes.as_ref(), wanted)
+            })
+            .map_err(value_error)?;
+        Ok((rows(answers), refused_rows(&refused)?))
+    }
+
+    fn digest(&self, py: Python<'_>) -> String {
+        hex(&py.detach(|| self.door().engine.digest()))
+    }
+
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counts = self.door().engine.counts();
+        let counters = PyDict::new(py);
+        counters.set_item("transactions", counts.transactions)?;
+        counters.set_item("replayed", counts.replayed)?;
+        counters.set_item("labels", counts.labels)?;
+        counters.set_item("outcomes", counts.outcomes)?;
+        Ok(counters)
+    }
+}
+
+fn one(source: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
+    match &batches(source)?[..] {
+        [batch] => Ok(batch.clone()),
+        _ => Err(PyValueError::new_err("must be one record batch")),
+    }
+}
+
+fn rows(batch: RecordBatch) -> Rows {
+    Rows(Arc::new(StructArray::from(batch)))
+}
+
+fn refused_rows(refused: &[Refused]) -> PyResult<Rows> {
+    refused_batch(refused).map(rows).map_err(value_error)
+}

@@ -1,0 +1,216 @@
+"""What is written: parts of Parquet that are there whole or not at all, and a manifest of those that are.
+
+A part holds the answers to so many transactions of the input, in its order. So a job that was killed has some first
+parts, and goes on with the next one; what it writes then are the bytes that it would have written undisturbed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraudgate.v1 import decision_pb2
+
+MANIFEST: Final = "manifest.json"
+REFUSED: Final = "refused.parquet"
+WORK: Final = ".work"
+_GROUP_ROWS: Final = 131_072
+_WORDS: Final = {
+    "verdict": decision_pb2.Verdict,
+    "policy_verdict": decision_pb2.Verdict,
+    "override": decision_pb2.Override,
+    "tier": decision_pb2.Tier,
+    "cause": decision_pb2.Cause,
+    "lateness": decision_pb2.Lateness,
+}
+
+
+class Refusal(NamedTuple):
+    """A row that was not taken: what it says, its number, the column at fault, and what is wrong there."""
+
+    input: str
+    row: int
+    column: str
+    reason: str
+
+
+class Part(NamedTuple):
+    """A part that is there."""
+
+    file: str
+    transactions: int
+    rows: int
+    sha256: str
+    refused: list[Refusal]
+
+
+class Output:
+    """The folder of a job."""
+
+    def __init__(self, folder: Path, job: dict[str, str], *, resume: bool) -> None:
+        """job: what the output is a function of, by name; a folder is resumed by the same job alone.
+
+        Raises ValueError where the folder holds something else, or is there and not to be resumed.
+        """
+        self.folder = folder
+        self.parts: list[Part] = []
+        self.done = False
+        self._job = job
+        if (folder / MANIFEST).exists():
+            self._resume(resume)
+        elif folder.exists() and any(folder.iterdir()):
+            raise ValueError(f"{folder} is not empty and holds no output: give another folder")
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._write_manifest()
+        for unfinished in folder.glob(".*.unfinished"):
+            unfinished.unlink()
+        self.work.mkdir(mode=0o700, exist_ok=True)
+        for left in self.work.glob("*/"):
+            shutil.rmtree(left)
+
+    @property
+    def work(self) -> Path:
+        """Where a job keeps what it needs until it is done."""
+        return self.folder / WORK
+
+    @property
+    def transactions(self) -> int:
+        """Transactions of the input that stand in finished parts."""
+        return sum(part.transactions for part in self.parts)
+
+    def open(self, metadata: dict[str, str]) -> "PartWriter":
+        """The next part."""
+        return PartWriter(self.folder, f"part-{len(self.parts):05}.parquet", metadata)
+
+    def add(self, part: Part) -> None:
+        """Keep a part that was written."""
+        self.parts.append(part)
+        self._write_manifest()
+
+    def finish(self, refused: pa.Table) -> None:
+        """All is written; refused rows go beside it, where there are any."""
+        if refused.num_rows:
+            _replace(self.folder / REFUSED, lambda path: pq.write_table(refused, path, compression="zstd"))
+        self.done = True
+        self._write_manifest()
+        shutil.rmtree(self.work)
+
+    def _resume(self, resume: bool) -> None:
+        found = json.loads((self.folder / MANIFEST).read_text())
+        if not resume:
+            raise ValueError(
+                f"{self.folder} holds an output already: give --resume to go on with it, or another folder"
+            )
+        differing = [name for name in {**found["job"], **self._job} if found["job"].get(name) != self._job.get(name)]
+        if differing:
+            raise ValueError(f"{self.folder} is the output of another job: {', '.join(sorted(differing))} differ")
+        self.done = found["done"]
+        for stated in found["parts"]:
+            part = Part(**stated | {"refused": [Refusal(*each) for each in stated["refused"]]})
+            path = self.folder / part.file
+            if not path.exists() or _sha256(path) != part.sha256:
+                raise ValueError(f"{path} is not what was written: remove {self.folder}, or give another folder")
+            self.parts.append(part)
+
+    def _write_manifest(self) -> None:
+        document = {
+            "format": 1,
+            "job": self._job,
+            "done": self.done,
+            "parts": [part._asdict() for part in self.parts],
+        }
+        text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+        _replace(self.folder / MANIFEST, lambda path: path.write_text(text))
+
+
+class PartWriter:
+    """A part under way: it has its name when it is whole and synced."""
+
+    def __init__(self, folder: Path, file: str, metadata: dict[str, str]) -> None:
+        self._path = folder / file
+        self._unfinished = folder / f".{file}.unfinished"
+        self._metadata = metadata
+        self._writer: pq.ParquetWriter | None = None
+        self._held: list[pa.RecordBatch] = []
+        self._rows = 0
+        self.refused: list[Refusal] = []
+        self.transactions = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        self._held.append(batch)
+        if self._writer is None:
+            schema = batch.schema.with_metadata(self._metadata)
+            self._writer = pq.ParquetWriter(self._unfinished, schema, compression="zstd", compression_level=1)
+        if sum(held.num_rows for held in self._held) >= _GROUP_ROWS:
+            self._flush()
+
+    def close(self) -> Part:
+        """Give it its name."""
+        self._flush()
+        if self._writer is None:
+            raise ValueError("a part needs a batch, of no rows at least")
+        self._writer.close()
+        _sync(self._unfinished)
+        self._unfinished.replace(self._path)
+        _sync(self._path.parent)
+        return Part(self._path.name, self.transactions, self._rows, _sha256(self._path), self.refused)
+
+    def abandon(self) -> None:
+        """Leave nothing."""
+        if self._writer is not None:
+            self._writer.close()
+        self._unfinished.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        if not self._held or self._writer is None:
+            return
+        table = pa.Table.from_batches(self._held)
+        self._rows += table.num_rows
+        self._held = []
+        if table.num_rows:
+            # A group is cut by rows alone, so that it does not depend on how batches came.
+            self._writer.write_table(table, row_group_size=table.num_rows)
+
+
+def in_words(answers: pa.RecordBatch) -> pa.RecordBatch:
+    """Members of the wire's enums by their names, in lower case and without prefix; unspecified is null."""
+    for name, enum in _WORDS.items():
+        if name not in answers.schema.names:
+            continue
+        prefix = f"{enum.DESCRIPTOR.name.upper()}_"
+        words: list[str | None] = [None] * (max(enum.values()) + 1)
+        for member, number in enum.items():
+            words[number] = member.removeprefix(prefix).lower() if number else None
+        place = answers.schema.get_field_index(name)
+        numbers = answers.column(place)
+        named = pa.array(words, pa.string()).take(numbers)
+        answers = answers.set_column(place, name, named)
+    return answers
+
+
+def _replace(path: Path, write: Any) -> None:
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    write(unfinished)
+    _sync(unfinished)
+    unfinished.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,103 @@
+"""What history is taken through: a program as it is served, or a plan alone, whose features are all that is asked."""
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import engine
+from features import CompiledPlan
+from service import serving
+from service.config import Config
+from service.files import write_private
+
+KNOWN_IDS: Final = 262_144
+# A plan alone has no model: every transaction is answered by a default, and the answer is not looked at.
+_NO_MODEL: Final = json.dumps(
+    {"card_number_in_key": "hash", "default": {"segments": [], "verdict": "challenge"}, "format": 1, "mode": "observe"},
+    sort_keys=True,
+    separators=(",", ":"),
+).encode()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program as its files hold it.
+
+    complete_since_us: what happened through this moment is unknown; None: nothing happened before the input begins.
+    hash_key: 32 secret bytes; None: drawn for the job, and kept beside its output until it is done.
+    """
+
+    name: str
+    plan: CompiledPlan
+    policy: bytes
+    model: tuple[bytes, bytes] | None
+    reduced: bytes | None
+    hash_key: bytes | None
+    known_ids: int
+    complete_since_us: int | None
+
+    def door(
+        self, mapping: "engine.Mapping", begins_us: int, score_from_us: int, drawn_key: bytes
+    ) -> "engine.Backfill":
+        """An engine with nothing in its state. begins_us: when the input begins."""
+        return engine.Backfill(
+            self.name,
+            self.plan.json,
+            self.policy,
+            mapping,
+            self.hash_key or drawn_key,
+            model=self.model,
+            reduced=self.reduced,
+            onnxruntime=str(engine.onnxruntime_library()),
+            complete_since_us=begins_us - 1 if self.complete_since_us is None else self.complete_since_us,
+            known_ids=self.known_ids,
+            score_from_us=score_from_us,
+        )
+
+
+def served(config: Config, name: str | None) -> Program:
+    """The program of a configuration, as its server has it. Raises ValueError where it does not say which."""
+    if name is None and len(config.program) == 1:
+        (name,) = config.program
+    if name is None or name not in config.program:
+        raise ValueError(f"say which program by --program: {', '.join(sorted(config.program))}")
+    program = config.program[name]
+    model = reduced = None
+    if program.model is not None:
+        model = (program.model / serving.MANIFEST).read_bytes(), (program.model / serving.MODEL).read_bytes()
+        if (program.model / serving.REDUCED_MODEL).exists():
+            reduced = (program.model / serving.REDUCED_MODEL).read_bytes()
+    elif program.default is None:
+        raise ValueError(f"program.{name} has no model and declares no default: nothing can be answered")
+    stated = None if program.complete_since is None else serving.complete_since_us(program)
+    return Program(
+        name=name,
+        plan=_compiled(program.plan),
+        policy=serving.policy(program),
+        model=model,
+        reduced=reduced,
+        hash_key=bytes.fromhex(config.keys.hash_key.read_text().strip()),
+        known_ids=config.server.known_ids,
+        complete_since_us=stated,
+    )
+
+
+def planned(plan: CompiledPlan, complete_since_us: int | None) -> Program:
+    """A plan alone."""
+    name: str = json.loads(plan.json)["name"]
+    return Program(name, plan, _NO_MODEL, None, None, None, KNOWN_IDS, complete_since_us)
+
+
+def drawn_key(folder: Path) -> bytes:
+    """The key of a job that was given none: the same when it is resumed."""
+    path = folder / "hash.key"
+    if not path.exists():
+        write_private(path, secrets.token_hex(32).encode())
+    return bytes.fromhex(path.read_text())
+
+
+def _compiled(path: Path) -> CompiledPlan:
+    compiled = path.read_bytes()
+    return CompiledPlan(compiled, tuple(feature["name"] for feature in json.loads(compiled)["features"]))
