@@ -169,9 +169,23 @@ class Journal(Section):
     snapshots: int = Field(2, ge=1, le=100, examples=["2"], description="how many snapshots are kept")
 
 
-class Forward(Section):
-    """`[forward]`: how what is scored again leaves for the cloud. The journal is its spool."""
+class Broker(Section):
+    """Where topics are. TLS is mutual, always."""
 
+    servers: str = Field(min_length=1, examples=['"kafka-1.example:9093,kafka-2.example:9093"'])
+    ca: ReadableFile = Field(examples=['"certificates/ca.pem"'])
+    certificate: ReadableFile = Field(examples=['"certificates/ams1.example.pem"'])
+    key: PrivateFile = Field(examples=['"certificates/ams1.example.key"'])
+
+
+class Forward(Broker):
+    """`[forward]`: how what is scored again leaves for the cloud, and comes back. The journal is its spool."""
+
+    requests: str = Field("fraudgate.rescore", examples=['"fraudgate.rescore"'], description="the topic of what leaves")
+    decisions: str = Field("fraudgate.rescored", examples=['"fraudgate.rescored"'], description="what comes back")
+    reversals: str = Field(
+        "fraudgate.reversals", examples=['"fraudgate.reversals"'], description="what the cloud turned around"
+    )
     pop: str = Field(min_length=1, max_length=64, examples=['"ams1"'], description="this PoP's own name")
     spool_inputs: int = Field(
         16_000_000,

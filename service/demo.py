@@ -60,7 +60,7 @@ def play(story: Story, folder: Path, console: Console) -> None:
     plan = training.plan("handbook")
     rows = training.fold(plan, story.tables)
     _step(console, began, f"folded into {len(plan.features)} features each")
-    bundle, place = _model(folder, story, plan, rows)
+    bundle, place = model_of(folder, story, plan, rows)
     _step(console, began, f"model {bundle.digest[:12]}: {place}")
     made = certificates.make(folder / "certificates", clients=[CLIENT], renew=True)
     config, target = demo_server.configure(folder, story.tables.before(story.fold.assessed_from_us), place)
@@ -68,7 +68,7 @@ def play(story: Story, folder: Path, console: Console) -> None:
         _step(
             console, began, f"a scorer listens on {target}, warmed with all before the week; log: {folder}/server.log"
         )
-        week, of_week = _week(story)
+        week, of_week = week_of(story)
         with _progress(console, week.transactions.num_rows) as progress:
             answers = demo_week.score(client, week, PROGRAM, CURRENCY, training.entities(plan), progress)
     _step(console, began, "the scorer has drained and stopped")
@@ -94,7 +94,7 @@ def simulated(scale: simulate.Scale) -> Story:
     return Story("a simulated world", repr(scale), Tables(*simulate.simulate(scale)).before(fold.assessed_to_us), fold)
 
 
-def _model(folder: Path, story: Story, plan: CompiledPlan, rows: Rows) -> tuple[Bundle, Path]:
+def model_of(folder: Path, story: Story, plan: CompiledPlan, rows: Rows) -> tuple[Bundle, Path]:
     """The model of this story, plan and code: trained once, then found again."""
     spec, periods = ModelSpec(name=PROGRAM), training.Periods()
     inputs = hashlib.sha256()
@@ -110,7 +110,7 @@ def _model(folder: Path, story: Story, plan: CompiledPlan, rows: Rows) -> tuple[
     return Bundle.read(place / "model", digest_at(place / "model")), place
 
 
-def _week(story: Story) -> tuple[Tables, slice]:
+def week_of(story: Story) -> tuple[Tables, slice]:
     """The days that are scored with the labels that become known in them, and their place among all transactions."""
     times = story.tables.transactions["event_time_us"].to_numpy()
     first = int(np.searchsorted(times, story.fold.assessed_from_us))

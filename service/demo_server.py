@@ -36,7 +36,7 @@ def configure(folder: Path, history: Tables, model: Path) -> tuple[Path, str]:
     pq.write_table(history.labels, folder / "labels.parquet", compression="zstd")
     # Each demo begins anew: its transactions bear the same ids every time, and would only get their first answers.
     shutil.rmtree(folder / "journal", ignore_errors=True)
-    port = _free_port()
+    port = free_port()
     config = folder / "fraudgate.toml"
     config.write_text(f"""\
 # Written by fraudgate demo. Paths are relative to this file.
@@ -93,7 +93,7 @@ def running(config: Path, log: Path, connection: Connection) -> Iterator[fraudga
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """The usual port where it is free; else any that is."""
     for port in (_PORT, 0):
         with socket.socket() as probe:

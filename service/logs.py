@@ -5,13 +5,17 @@ What is logged are names, counts and times of our own. Never anything of a trans
 
 import logging
 import sys
+from pathlib import Path
 
 import structlog
 
 
-def configure() -> None:
-    """Log from `info` up. Standard output stays free for what a command gives."""
-    terminal = sys.stderr.isatty()
+def configure(path: Path | None = None) -> None:
+    """Log from `info` up, to stderr or to a file. Standard output stays free for what a command gives."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    to = sys.stderr if path is None else path.open("a")
+    terminal = to.isatty()
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
     )
@@ -24,6 +28,6 @@ def configure() -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(to),
         cache_logger_on_first_use=True,
     )

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,7 +18,10 @@ import structlog
 
 import engine
 from fraudgate import microseconds
-from service.config import Config, Default, Journal, Program
+from service.config import Config, Default, Forward, Journal, Program
+
+if TYPE_CHECKING:
+    from service.cloud.link import Link
 
 # Of a bundle; models.manifest knows them too, but brings what only training needs.
 MANIFEST: Final = "manifest.json"
@@ -44,14 +47,25 @@ def serve(config: Config) -> None:
     server = prepared(config, stand_in=True)
     if stop.is_set():
         return
+    link = None if config.forward is None else _linked(server, config.forward)
     port = server.start()
+    if link is not None:
+        link.start()
     _log.info("listening", host=config.server.listen.rpartition(":")[0], port=port, programs=sorted(config.program))
     while not stop.wait(timeout=0.5):
         if server.wait(0.0):
             raise RuntimeError("the engine stopped by itself")
+    if link is not None:
+        link.stop()
     counted = server.stats()
     server.drain(config.server.drain_s)
     _log.info("stopped", **counted)
+
+
+def _linked(server: "engine.Server", forward: Forward) -> "Link":
+    from service.cloud.link import Link
+
+    return Link(server, forward)
 
 
 def prepared(config: Config, stand_in: bool = False) -> "engine.Server":

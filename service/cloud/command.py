@@ -6,13 +6,14 @@ import time
 from dataclasses import asdict
 from typing import Final
 
+import confluent_kafka
 import structlog
 
 from service.cloud import teacher
 from service.cloud.config import CloudConfig
-from service.cloud.kafka import Decisions, Requests
+from service.cloud.kafka import Decisions, Partitions
 from service.cloud.lake import Lake
-from service.cloud.rescorer import Rescorer
+from service.cloud.rescorer import Message, Rescorer
 
 _POLL_S: Final = 0.2
 _AGAIN_S: Final = 1.0
@@ -33,7 +34,7 @@ def rescore(config: CloudConfig, stop: threading.Event) -> None:
     teachers = {name: teacher.load(program.bundle, program.digest) for name, program in config.program.items()}
     decisions = Decisions(config.broker, config.topics.decisions)
     rescorer = Rescorer(teachers, decisions, Lake(config.lake.folder))
-    requests = Requests(config.broker, config.topics.requests)
+    requests = Partitions(config.broker, config.topics.requests)
     try:
         while not stop.is_set() and not requests.begin(rescorer.begin):
             stop.wait(_AGAIN_S)
@@ -44,10 +45,10 @@ def rescore(config: CloudConfig, stop: threading.Event) -> None:
     _log.info("stopped", **asdict(rescorer.counts))
 
 
-def _loop(config: CloudConfig, stop: threading.Event, requests: Requests, rescorer: Rescorer) -> None:
+def _loop(config: CloudConfig, stop: threading.Event, requests: Partitions, rescorer: Rescorer) -> None:
     due = time.monotonic() + config.lake.seconds
     while not stop.is_set():
-        messages = requests.poll(_POLL_S)
+        messages = [of(record) for record in requests.poll(_POLL_S)]
         if rescorer.held == 0:
             due = time.monotonic() + config.lake.seconds
         rescorer.take(messages)
@@ -57,6 +58,15 @@ def _loop(config: CloudConfig, stop: threading.Event, requests: Requests, rescor
                 break
     if rescorer.held:
         _kept(rescorer)
+    rescorer.wait()
+
+
+def of(record: confluent_kafka.Message) -> Message:
+    """A record of the topic; one that holds nothing is refused by its content."""
+    topic, partition, offset = record.topic(), record.partition(), record.offset()
+    if topic is None or partition is None or offset is None:
+        raise RuntimeError("the broker's client gave a record without a place")
+    return Message(topic, partition, offset, record.value() or b"")
 
 
 def _kept(rescorer: Rescorer) -> bool:

@@ -6,17 +6,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from service.config import PrivateFile, ReadableFile, ReadableFolder, Section, path_of
+from service.config import Broker, ReadableFolder, Section, path_of
 from service.config_file import ConfigError
-
-
-class Broker(Section):
-    """`[broker]`: where the topics are. TLS is mutual, always."""
-
-    servers: str = Field(min_length=1, examples=['"kafka-1.example:9093,kafka-2.example:9093"'])
-    ca: ReadableFile = Field(examples=['"certificates/ca.pem"'])
-    certificate: ReadableFile = Field(examples=['"certificates/cloud.example.pem"'])
-    key: PrivateFile = Field(examples=['"certificates/cloud.example.key"'])
 
 
 class Topics(Section):

@@ -1,19 +1,17 @@
-"""The topics, through librdkafka: requests in from where the lake ends, decisions out in order.
+"""The topics, through librdkafka, over mutual TLS: partitions from where their reader ends, and messages out in order.
 
-The client recovers from a broker's absence by itself. A decision waits for its delivery as long as the process lives;
-what a process takes with it is not in the lake either, and is scored and sent again by the next one.
+The client recovers from a broker's absence by itself. What was handed over waits for its delivery as long as the
+process lives; what a process takes with it was not put down as delivered, and is sent again by the next one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from service.cloud.config import Broker
-from service.cloud.rescorer import Message
+from service.config import Broker, Forward
 
-TYPE: Final = "fraudgate.v1.RescoredDecisions"
 VERSION: Final = "1"
 # Most messages of one poll: a message holds up to thousands of rows.
 POLL: Final = 64
@@ -31,19 +29,21 @@ def client(broker: Broker) -> dict[str, Any]:
         "ssl.certificate.location": str(broker.certificate),
         "ssl.key.location": str(broker.key),
         "reconnect.backoff.max.ms": 1_000,
+        # Its own lines on stderr repeat what the callback is told.
+        "log_level": 0,
         "error_cb": lambda error: _log.warning("broker", error=error.str()),
     }
 
 
-class Requests:
+class Partitions:
     """All partitions of a topic, read by one process."""
 
     def __init__(self, broker: Broker, topic: str) -> None:
         self._topic = topic
         self._consumer = Consumer(
             client(broker)
-            # The lake knows where it ends; the group is only a name that the client asks for.
-            | {"group.id": "fraudgate-cloud", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+            # Who reads knows where it is; the group is only a name that the client asks for.
+            | {"group.id": "fraudgate", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
         )
 
     def begin(self, begin: Callable[[str, int], int]) -> bool:
@@ -63,13 +63,11 @@ class Requests:
     def poll(self, seconds: float) -> list[Message]:
         """What has come, at most so long waited for."""
         messages = []
-        for record in self._consumer.consume(POLL, timeout=seconds):
-            if (error := record.error()) is not None:
+        for message in self._consumer.consume(POLL, timeout=seconds):
+            if (error := message.error()) is None:
+                messages.append(message)
+            else:
                 _log.warning("broker", error=error.str())
-                continue
-            partition, offset = record.partition(), record.offset()
-            if partition is not None and offset is not None:
-                messages.append(Message(self._topic, partition, offset, record.value() or b""))
         return messages
 
     def close(self) -> None:
@@ -77,26 +75,52 @@ class Requests:
         self._consumer.close()
 
 
-class Decisions:
-    """A topic of decisions, keyed by PoP: what one PoP is told comes in order."""
+class Deliveries:
+    """Messages out, in order for each key."""
 
-    def __init__(self, broker: Broker, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, broker: Broker) -> None:
         self._producer = Producer(
             # Idempotent and without a time limit: what was handed over is delivered in order, or not while this lives.
             client(broker)
             | {"enable.idempotence": True, "message.timeout.ms": 0, "compression.type": "lz4", "linger.ms": 5}
         )
 
-    def publish(self, pop: str, decisions: bytes) -> None:
+    def send(self, topic: str, key: str, value: bytes, type_: str) -> None:
         """Hand over. Raises BufferError where too much waits already."""
-        self._producer.produce(
-            self._topic, decisions, key=pop.encode(), headers=[("type", TYPE.encode()), ("version", VERSION.encode())]
-        )
+        headers: list[tuple[str, str | bytes | None]] = [("type", type_.encode()), ("version", VERSION.encode())]
+        self._producer.produce(topic, value, key=key.encode(), headers=headers)
         self._producer.poll(0)
 
-    def flush(self, seconds: float = 10.0) -> None:
+    def flush(self, seconds: float = 5.0) -> None:
         """Wait until all is delivered. Raises OSError where some still waits, KafkaException where that is in vain."""
         waiting = self._producer.flush(seconds)
         if waiting:
             raise OSError(f"{waiting} messages wait for the broker")
+
+
+class Decisions(Deliveries):
+    """What the cloud says, keyed by PoP."""
+
+    def __init__(self, broker: Broker, topic: str) -> None:
+        super().__init__(broker)
+        self._topic = topic
+
+    def publish(self, pop: str, decisions: bytes) -> None:
+        """Hand over."""
+        self.send(self._topic, pop, decisions, "fraudgate.v1.RescoredDecisions")
+
+
+class Shipments(Deliveries):
+    """What a PoP ships, keyed by itself."""
+
+    def __init__(self, forward: Forward) -> None:
+        super().__init__(forward)
+        self._topics: Mapping[str, tuple[str, str]] = {
+            "request": (forward.requests, "fraudgate.v1.RescoreRequest"),
+            "reversal": (forward.reversals, "fraudgate.v1.Reversal"),
+        }
+
+    def publish(self, kind: str, key: str, value: bytes) -> None:
+        """Hand over a request or a reversal."""
+        topic, type_ = self._topics[kind]
+        self.send(topic, key, value, type_)

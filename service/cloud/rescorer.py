@@ -7,6 +7,7 @@ lost; the PoP knows what it was told.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -31,6 +32,10 @@ class Message(NamedTuple):
     partition: int
     offset: int
     value: bytes
+
+
+class LakeError(RuntimeError):
+    """A part could not be written."""
 
 
 class Sink(Protocol):
@@ -79,6 +84,9 @@ class Rescorer:
         self._sink = sink
         self._lake = lake
         self._partitions: dict[tuple[str, int], _Partition] = {}
+        # Writing a part takes about as long as scoring a tenth of it, and needs no interpreter most of that time.
+        self._writer = ThreadPoolExecutor(1, "lake")
+        self._writing: Future[int] | None = None
         self.counts = Counts()
         self.held = 0
         """Rows that are scored and not kept."""
@@ -109,16 +117,34 @@ class Rescorer:
             self._score(self._teachers[program], taken)
 
     def keep(self) -> None:
-        """Write what is held to the lake, once all of it is published. Raises OSError; then it is held still."""
+        """Have what is held written to the lake, once all of it is published, and the part before it is written.
+
+        Raises OSError where it is not published; then it is held still. Raises LakeError where the part before could
+        not be written: then only a fresh start knows what is to be read again.
+        """
         self._sink.flush()
+        self.wait()
+        parts = []
         for (topic, number), partition in self._partitions.items():
             if partition.first is None or not partition.rescored:
                 # Nothing new: the place stays, and what was dropped is dropped again after a restart.
                 continue
             part = Part(topic, number, partition.first, partition.last)
-            self.counts.kept += self._lake.keep(part, partition.rescored, partition.through)
-            self.held -= sum(len(one.requests) for one in partition.rescored)
+            parts.append((part, partition.rescored, dict(partition.through)))
             partition.first, partition.rescored = None, []
+        self.held = 0
+        self._writing = self._writer.submit(lambda: sum(self._lake.keep(*part) for part in parts))
+
+    def wait(self) -> None:
+        """Wait until what was to be written is. Raises LakeError."""
+        if self._writing is None:
+            return
+        try:
+            self.counts.kept += self._writing.result()
+        except OSError as error:
+            raise LakeError(f"the lake cannot be written: {error}") from error
+        finally:
+            self._writing = None
 
     def _fresh(self, partition: _Partition, requests: Requests) -> Requests | None:
         """The rows that did not come before; none where all did. Raises Malformed where no teacher here can score."""

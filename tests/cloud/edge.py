@@ -90,6 +90,9 @@ def pop(
         "retain_bytes": None,
         "retain_s": None,
         "spool_inputs": spool_inputs,
+        "snapshot_bytes": None,
+        "snapshot_inputs": None,
+        "snapshots": 2,
     }
     with running_scorer(path, journal_key=KEY, journal=journal, programs=[program], ahead_us=None) as scorer:
         yield scorer

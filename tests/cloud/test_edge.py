@@ -36,6 +36,7 @@ def cloud(path: Path, shipped: Shipping, told: Telling) -> Rescorer:
     rescorer.begin("rescore", 0)
     rescorer.take([Message("rescore", 0, i, value) for i, value in enumerate(shipped.values)])
     rescorer.keep()
+    rescorer.wait()
     return rescorer
 
 

@@ -57,6 +57,11 @@ def messages(*requests: rescore_pb2.RescoreRequest, partition: int = 0, first: i
     return [Message(TOPIC, partition, first + i, each.SerializeToString()) for i, each in enumerate(requests)]
 
 
+def kept_by(cloud: Rescorer) -> None:
+    cloud.keep()
+    cloud.wait()
+
+
 def lake(path: Path) -> pa.Table:
     return ds.dataset(path / "lake", format="parquet", partitioning="hive").to_table().sort_by("sequence")
 
@@ -94,7 +99,7 @@ def test_the_lake_holds_each_row_as_it_was_seen_by_the_day_on_which_it_happened(
     cloud.begin(TOPIC, 0)
     sent = request(bundle, range(1, 301), step_us=DAY_US // 100)
     cloud.take(messages(sent))
-    cloud.keep()
+    kept_by(cloud)
     kept = lake(tmp_path)
     assert kept.num_rows == cloud.counts.kept == 300
     assert sorted(path.name for path in (tmp_path / "lake").iterdir()) == [
@@ -155,7 +160,7 @@ def test_a_cloud_that_dies_anywhere_goes_on_without_losing_or_doubling_a_row(
                 cloud.take([message])
                 if limit == 0:
                     raise KeyboardInterrupt
-                cloud.keep()
+                kept_by(cloud)
         except KeyboardInterrupt:
             continue
     kept = lake(tmp_path)
@@ -178,13 +183,13 @@ def test_what_a_pop_ships_twice_is_dropped_also_after_a_restart_and_another_pop_
     cloud.begin(TOPIC, 0)
     first, again = request(bundle, range(1, 11)), request(bundle, range(6, 16))
     cloud.take(messages(first, again, request(bundle, range(1, 4), pop="fra1")))
-    cloud.keep()
+    kept_by(cloud)
     assert cloud.counts.repeated == 5
     cloud = rescorer(published)
     assert cloud.begin(TOPIC, 0) == 3
     # A later life of the scorer gave positions anew whose end was lost.
     cloud.take(messages(again, request(bundle, range(12, 14), epoch=2), first=3))
-    cloud.keep()
+    kept_by(cloud)
     assert cloud.counts.repeated == 10
     assert published.sequences() == [*range(1, 16), *range(1, 4), 12, 13]
     assert lake(tmp_path).num_rows == 20
@@ -199,10 +204,10 @@ def test_nothing_is_kept_before_it_is_published(
     cloud.take(messages(request(bundle, range(1, 11))))
     published.away = True
     with pytest.raises(OSError, match="away"):
-        cloud.keep()
+        kept_by(cloud)
     assert not list((tmp_path / "lake").rglob("*.parquet"))
     published.away = False
-    cloud.keep()
+    kept_by(cloud)
     assert lake(tmp_path).num_rows == 10
 
 
@@ -257,7 +262,7 @@ def test_each_file_of_the_lake_says_how_far_its_partition_is(bundle: Bundle, tmp
     cloud = Rescorer({"cards": teacher.load_bundle(bundle)}, published, Lake(tmp_path / "lake"))
     cloud.begin(TOPIC, 3)
     cloud.take(messages(request(bundle, range(1, 201), step_us=DAY_US // 100), partition=3, first=40))
-    cloud.keep()
+    kept_by(cloud)
     files = sorted((tmp_path / "lake").rglob("*.parquet"))
     assert [path.name for path in files] == [f"{TOPIC}-3-40-40.{k}of3.parquet" for k in (1, 2, 3)]
     assert {pq.read_metadata(path).metadata[b"fraudgate.through"] for path in files} == {b'[["ams1", "cards", 1, 200]]'}

@@ -252,6 +252,10 @@ key = "certificates/journal.key"
 
 [forward]
 pop = "ams1"
+servers = "localhost:9093"
+ca = "certificates/ca.pem"
+certificate = "certificates/payments.example.pem"
+key = "certificates/payments.example.key"
 """
 
 
@@ -274,7 +278,11 @@ def test_what_is_scored_again_is_part_of_the_policy_and_the_spools_bound_of_the_
             "program.cards.rescore.control_share: is above",
         ),
         ("below_risk = 60.0", "below_risk = 60.0\nshare = 2.0", "program.cards.rescore.share: is not a known key"),
-        ('[forward]\npop = "ams1"', "", "program: cards declares what is scored again, and there is no [forward]"),
+        (
+            FORWARDED[FORWARDED.index("[forward]") :],
+            "",
+            "program: cards declares what is scored again, and there is no [forward]",
+        ),
         ('pop = "ams1"', "", "forward.pop: is missing"),
         ('[journal]\nfolder = "journal"\nkey = "certificates/journal.key"', "", "forward: ships what is journaled"),
     ],
