@@ -130,6 +130,8 @@ class Recovered(TypedDict):
     segments: int
     torn_bytes: int
     fresh: list[str]
+    snapshot: int | None
+    passed_over: list[tuple[int, str]]
 
 @final
 class Server:
@@ -182,12 +184,20 @@ class Server:
 
         journal_key: the 32 secret bytes of the key-encryption key. progress: called with the bytes read and all bytes.
         Returns epoch, inputs, segments, torn_bytes, and fresh: the programs of which nothing is journaled, and which
-        may be warmed.
+        may be warmed; snapshot: the sequence of the one that was taken in, inputs being those that came after it; and
+        passed_over: numbers of snapshots that are not good, newest first, and why.
         Raises ValueError, saying what is lost, where the journal is damaged, and where the key is another.
         """
 
     def digest(self) -> str:
         """The digest of the whole state, in hex: equal digests are equal states. Takes time in proportion to it."""
+
+    def snapshot(self, seconds: float = 60.0) -> int:
+        """Takes a snapshot of the state, beside the journal; returns the sequence of the newest input that is in it.
+
+        After recover, and also while the server serves: nothing waits for it. seconds: how long it may take.
+        Raises RuntimeError where there is no journal, and when it cannot be written in time.
+        """
 
     def stand_in(self) -> int:
         """Listens from now on, and answers by declared defaults until `start`; returns the port.

@@ -188,6 +188,8 @@ impl Server {
         recovered.set_item("segments", found.segments)?;
         recovered.set_item("torn_bytes", found.torn)?;
         recovered.set_item("fresh", found.fresh)?;
+        recovered.set_item("snapshot", found.snapshot.map(|(sequence, _)| sequence))?;
+        recovered.set_item("passed_over", found.passed_over)?;
         Ok(recovered)
     }
 
@@ -198,6 +200,16 @@ impl Server {
         let running = self.running()?;
         let digest = py.detach(|| running.digest()).map_err(runtime_error)?;
         Ok(hex(&digest))
+    }
+
+    #[pyo3(signature = (seconds=60.0))]
+    fn snapshot(&self, py: Python<'_>, seconds: f64) -> PyResult<u64> {
+        let time = duration(seconds)?;
+        if let State::Made(server) = &mut *self.state() {
+            return py.detach(|| server.snapshot(time)).map_err(runtime_error);
+        }
+        let running = self.running()?;
+        py.detach(|| running.snapshot(time)).map_err(runtime_error)
     }
 
     fn stand_in(&self) -> PyResult<u16> {

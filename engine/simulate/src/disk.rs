@@ -48,7 +48,7 @@ pub struct Suffered {
 /// A bit that was flipped in what was synced.
 #[derive(Clone, Copy, Debug)]
 pub struct Rot {
-    /// The segment; `None` is the key file.
+    /// The segment or the snapshot; `None` is the key file.
     pub segment: Option<u64>,
     /// Which byte.
     pub offset: usize,
@@ -211,6 +211,25 @@ impl State {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn rot_a_snapshot(&mut self) -> Option<Rot> {
+        let numbers: Vec<u64> = self.snapshots.keys().copied().collect();
+        let number = self.random.one_of(&numbers);
+        let file = self.snapshots.get_mut(&number)?;
+        let rot = Rot {
+            segment: Some(number),
+            offset: self.random.below(file.durable.len().max(1)),
+            bit: 1 << self.random.below(8),
+            made: file.made,
+            unvouched: None,
+        };
+        for bytes in [&mut file.durable, &mut file.cached] {
+            *bytes.get_mut(rot.offset)? ^= rot.bit;
+        }
+        self.trace
+            .tell("snapshot rots", &[number, rot.offset as u64, u64::from(rot.bit)]);
+        Some(rot)
+    }
+
     fn write_at(&mut self, segment: u64, bytes: &[u8], offset: u64) -> io::Result<()> {
         let killed = self.call()?;
         let fails = !killed && self.fails(|faults| faults.write);
@@ -361,6 +380,9 @@ impl SimulatedDisk {
     /// Flips a bit of something that was synced, if there is anything.
     pub fn rot(&self) -> Option<Rot> {
         let state = &mut *self.state();
+        if !state.snapshots.is_empty() && state.random.once_in(3) {
+            return state.rot_a_snapshot();
+        }
         let of_keys = state.random.once_in(8);
         let written: Vec<u64> = state
             .files
@@ -416,7 +438,7 @@ impl SimulatedDisk {
     pub fn heal(&self, rot: Rot) {
         let state = &mut *self.state();
         let file = match rot.segment {
-            Some(segment) => state.files.get_mut(&segment),
+            Some(number) => state.files.get_mut(&number).or(state.snapshots.get_mut(&number)),
             None => Some(&mut state.keys),
         };
         // It may have been replaced since.

@@ -3,7 +3,11 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::Ordering,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     time::Duration,
 };
 
@@ -18,6 +22,11 @@ use fraudgate_server::journal::{
     keeper::{Desk, Keeper, Now},
     keyring::Keyring,
     recover,
+    snapshot::{
+        self,
+        scribe::{self, Scribe, Told},
+        take::{PIECES, Taking, Turn},
+    },
 };
 
 use crate::{
@@ -76,6 +85,10 @@ pub struct Life {
     held: VecDeque<Held>,
     /// When the keeper wants its next step.
     due: Duration,
+    taking: Taking,
+    scribe: Scribe,
+    told: Receiver<Told>,
+    spare: SyncSender<Vec<u8>>,
 }
 
 impl Life {
@@ -95,9 +108,19 @@ impl Life {
         let mut keyring = Keyring::open(mounted.clone(), &SECRET)?.drawing(Box::new(draw));
         let mut engine = scenario.engine(rows, scenario.ahead_us).map_err(JournalError)?;
         let recovered = recover(&*mounted, &mut keyring, &mut engine, &mut |_, _| {})?;
+        let bad: Vec<u64> = recovered.passed_over.iter().map(|&(number, _)| number).collect();
+        let kept = scribe::kept(&*mounted, &bad)?;
         let (epoch, next) = (recovered.epoch, recovered.next_segment);
-        let keeper = Keeper::begin(mounted, keyring, &scenario.settings, epoch, next, Box::new(|| {}))?;
+        let keeper = Keeper::begin(
+            mounted.clone(),
+            keyring,
+            &scenario.settings,
+            epoch,
+            next,
+            Box::new(|| {}),
+        )?;
         let desk = keeper.desk().clone();
+        desk.keep(kept);
         let keeper = Arc::new(Mutex::new(keeper));
         let (last, clock) = (keeper.clone(), time.clone());
         let end = move || {
@@ -115,7 +138,20 @@ impl Life {
         )?;
         let status = writer.status();
         engine.journal_to(Box::new(writer));
+        let (tell, told) = sync_channel(PIECES);
+        let (spare, spared) = sync_channel(PIECES);
+        let taken = Arc::new(snapshot::Status::default());
+        let since = recovered.snapshot.map_or(0, |(sequence, _)| sequence);
+        let of_journal = (desk.clone(), status.clone(), epoch);
+        let mut taking = Taking::new(&scenario.settings, of_journal, taken.clone(), tell, spared, since);
+        taking.slice = 300;
+        let keeps = desk.clone();
+        let keep = Box::new(move |kept| keeps.keep(kept));
         let life = Life {
+            scribe: Scribe::new(mounted, scenario.settings.snapshots, bad, taken, keep),
+            taking,
+            told,
+            spare,
             engine,
             epoch,
             keeper,
@@ -141,6 +177,25 @@ impl Life {
         }
         drop(keeper);
         self.engine.tend_journal(time.now().clock);
+    }
+
+    /// What the engine's thread and the scribe's do for a snapshot: each as much as it likes.
+    pub fn photograph(&mut self, random: &mut Random) {
+        for _ in 0..random.below(4) {
+            if self.taking.turn(&mut self.engine) != Turn::More {
+                break;
+            }
+        }
+        for told in self.told.try_iter().take(random.below(4)) {
+            if let Some(bytes) = self.scribe.hear(told) {
+                let _ = self.spare.try_send(bytes);
+            }
+        }
+    }
+
+    /// How many snapshots were taken.
+    pub fn snapshots(&self) -> u64 {
+        self.taking.status().taken.load(Ordering::Relaxed)
     }
 
     /// Answers that leave: these, when nothing has to be synced for them, else those that wait no longer. Each says what

@@ -33,6 +33,8 @@ pub struct Played {
     pub named: u64,
     /// Flipped bits where nothing is read any more.
     pub unread: u64,
+    /// Snapshots that were taken, lives that began with one, and snapshots that were passed over.
+    pub snapshots: [u64; 3],
 }
 
 impl Played {
@@ -60,19 +62,27 @@ impl Played {
         }
         self.named += other.named;
         self.unread += other.unread;
+        for (snapshots, more) in self.snapshots.iter_mut().zip(other.snapshots) {
+            *snapshots += more;
+        }
     }
 }
 
 impl std::fmt::Display for Played {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Played {
-            seen, suffered, deaths, ..
+            seen,
+            suffered,
+            deaths,
+            snapshots,
+            ..
         } = self;
         write!(
             f,
             "{} inputs taken, {} retransmissions, {} ids with another payload, {} refused, {} scored and not taken, {} late, {} keys erased, \
              {} features compared; {} processes and {} machines died, {} stopped well, {} inputs lost that nothing was \
-             promised of; {} writes, {} syncs, {} reads failed; {} pages torn, {} lost; {} flipped bits named, {} not read",
+             promised of; {} writes, {} syncs, {} reads failed; {} pages torn, {} lost; {} flipped bits named, {} not read; {} snapshots taken, {} \
+             begun from, {} passed over",
             seen.taken,
             seen.replayed,
             seen.reused,
@@ -91,7 +101,10 @@ impl std::fmt::Display for Played {
             suffered.torn,
             suffered.lost,
             self.named,
-            self.unread
+            self.unread,
+            snapshots[0],
+            snapshots[1],
+            snapshots[2]
         )
     }
 }
@@ -106,6 +119,8 @@ enum End {
 
 struct Run {
     random: Random,
+    /// When something is done for a snapshot.
+    camera: Random,
     scenario: Scenario,
     trace: Trace,
     time: Time,
@@ -123,7 +138,8 @@ struct Run {
 /// Plays a seed. `aloud` tells what happens.
 pub fn play(seed: u64, aloud: bool) -> Result<Played, String> {
     let mut random = Random::new(seed, 1);
-    let scenario = Scenario::draw(&mut random);
+    let mut camera = Random::new(seed, 3);
+    let scenario = Scenario::draw(&mut random, &mut camera);
     let trace = Trace::new(aloud);
     trace.remark(|| {
         let Scenario {
@@ -152,6 +168,7 @@ pub fn play(seed: u64, aloud: bool) -> Result<Played, String> {
     let mut run = Run {
         truth: Truth::new(&scenario)?,
         random,
+        camera,
         trace,
         time,
         rows,
@@ -214,6 +231,7 @@ impl Run {
                 .compare(&self.scenario, &self.life.engine, &mut self.random)?,
             _ => self.clients.send_unanswered(&mut self.random),
         }
+        self.photograph();
         // The keeper's thread may run at any time, and be late.
         if self.life.is_due(&self.time) && !self.random.once_in(3) {
             self.keep();
@@ -261,6 +279,15 @@ impl Run {
             self.truth.told(&answer);
             self.trace.tell("answer", &[place as u64]);
             self.clients.answer(place, &mut self.random);
+        }
+    }
+
+    /// What is done for a snapshot meanwhile.
+    fn photograph(&mut self) {
+        if self.scenario.settings.snapshot_inputs.is_some() {
+            let before = self.life.snapshots();
+            self.life.photograph(&mut self.camera);
+            self.played.snapshots[0] += self.life.snapshots() - before;
         }
     }
 
@@ -346,10 +373,17 @@ impl Run {
                     self.life = life;
                     let rotten = rot.and_then(|rot| rot.unvouched);
                     self.played.unread += u64::from(rot.is_some());
+                    // A snapshot holds all that was there when it was taken.
+                    let inputs = match recovered.snapshot {
+                        Some(_) => self.truth.held(self.life.engine.sequence()),
+                        None => recovered.inputs,
+                    };
+                    self.played.snapshots[1] += u64::from(recovered.snapshot.is_some());
+                    self.played.snapshots[2] += recovered.passed_over.len() as u64;
                     self.truth.recovered(
                         &self.scenario,
                         &self.life.engine,
-                        recovered.inputs,
+                        inputs,
                         needed,
                         rotten,
                         &mut self.random,
@@ -396,6 +430,7 @@ impl Run {
         for _ in 0..400 {
             self.time.pass(50_000);
             self.keep();
+            self.photograph();
             self.drain()?;
             self.look()?;
             if self.random.once_in(4) {

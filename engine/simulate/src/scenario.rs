@@ -98,8 +98,8 @@ static SERVED: [Served; 2] = [
 ];
 
 impl Scenario {
-    /// Draws one.
-    pub fn draw(random: &mut Random) -> Scenario {
+    /// Draws one; what it says of snapshots by itself, so that a seed without any plays as it would if there were none.
+    pub fn draw(random: &mut Random, of_snapshots: &mut Random) -> Scenario {
         let once_in = |random: &mut Random, least: i64, most: i64| {
             if random.once_in(2) {
                 random.within(least, most) as usize
@@ -108,6 +108,7 @@ impl Scenario {
             }
         };
         let drain = random.within(1, 12) as usize;
+        let snapshot_inputs = (!of_snapshots.once_in(3)).then(|| of_snapshots.within(3, 50) as u64);
         Scenario {
             served: &SERVED[..random.within(1, 2) as usize],
             settings: Settings {
@@ -120,8 +121,8 @@ impl Scenario {
                 retain_s: random.one_of(&[None, None, None, Some(600)]),
                 spool_inputs: None,
                 snapshot_bytes: None,
-                snapshot_inputs: None,
-                snapshots: 2,
+                snapshot_inputs,
+                snapshots: of_snapshots.one_of(&[1, 2, 3]),
             },
             known_ids: random.one_of(&[drain, 16, 40, 1_000]).max(drain),
             drain,

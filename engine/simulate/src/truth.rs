@@ -97,6 +97,11 @@ impl Truth {
         self.before + self.entries.len() as u64
     }
 
+    /// How many inputs a state holds that is through a sequence, where nothing more was removed.
+    pub fn held(&self, through: u64) -> u64 {
+        through.saturating_sub(self.before)
+    }
+
     /// Compares the answers to a drain with what they must be, and takes note of what was accepted.
     pub fn drained(
         &mut self,

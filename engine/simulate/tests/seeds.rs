@@ -57,6 +57,9 @@ fn what_is_simulated_meets_every_kind_of_trouble() {
         all.deaths[2],
         all.named,
         all.unread,
+        all.snapshots[0],
+        all.snapshots[1],
+        all.snapshots[2],
     ];
     assert!(counts.iter().all(|&count| count >= 10), "{all}");
 }

@@ -65,6 +65,8 @@ struct State {
     snapshot: Option<snapshot::Prepared>,
     /// Which snapshots are kept; what they need is needed.
     kept: snapshot::Kept,
+    /// The segment in which a snapshot was cut that is being written.
+    cut: Option<u64>,
     error: Option<String>,
 }
 
@@ -118,7 +120,10 @@ impl Desk {
     fn needed(&self) -> u64 {
         let state = self.state();
         let of_cursors = state.cursors.values().copied();
-        of_cursors.chain(state.kept.needs).fold(state.needed, u64::min)
+        of_cursors
+            .chain(state.kept.needs)
+            .chain(state.cut)
+            .fold(state.needed, u64::min)
     }
 
     /// Makes a snapshot's key.
@@ -130,6 +135,11 @@ impl Desk {
     /// The snapshot that was asked for, when its key is there.
     pub fn take_snapshot(&self) -> Option<snapshot::Prepared> {
         self.state().snapshot.take()
+    }
+
+    /// A snapshot was cut in this segment, and is being written; none is any more.
+    pub fn hold_cut(&self, segment: Option<u64>) {
+        self.state().cut = segment;
     }
 
     /// From now on these snapshots are kept.

@@ -247,8 +247,10 @@ pub fn kept(disk: &dyn Disk, bad: &[u64]) -> Result<Kept, JournalError> {
     let all = disk.snapshots().map_err(|e| failed("snapshots")(&e))?;
     let numbers: Vec<u64> = all.into_iter().map(|(number, _)| number).collect();
     let good = numbers.iter().filter(|number| !bad.contains(number));
+    let needs = good.map(|&number| place(disk, number)).min();
     Ok(Kept {
-        needs: good.map(|&number| place(disk, number)).min(),
+        // Where none is good the journal alone makes the state again: nothing of it may go before a good one is there.
+        needs: needs.or((!numbers.is_empty()).then_some(0)),
         numbers,
         gone: Vec::new(),
     })

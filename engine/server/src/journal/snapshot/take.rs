@@ -19,7 +19,7 @@ use super::{
 };
 use crate::journal::{Settings, keeper::Desk, writer};
 
-/// What is swept at once, in bytes: at most 50 us on a machine whose caches hold none of it.
+/// What is swept at once, in bytes, as a rule: at most 50 us on a machine whose caches hold none of it.
 pub const SLICE: usize = 1 << 14;
 /// Pieces that may wait for the scribe.
 pub const PIECES: usize = 16;
@@ -40,6 +40,8 @@ pub type Outcome = Result<u64, String>;
 
 /// Takes snapshots.
 pub struct Taking {
+    /// What is swept at once, in bytes.
+    pub slice: usize,
     desk: Arc<Desk>,
     journal: Arc<writer::Status>,
     status: Arc<Status>,
@@ -96,6 +98,7 @@ impl Taking {
         since: u64,
     ) -> Taking {
         Taking {
+            slice: SLICE,
             every: Every {
                 bytes: settings.snapshot_bytes,
                 inputs: settings.snapshot_inputs,
@@ -179,6 +182,7 @@ impl Taking {
         let Some(prepared) = self.desk.take_snapshot() else {
             return Turn::Wait;
         };
+        self.desk.hold_cut(Some(place.segment));
         let sequence = engine.sequence();
         self.every.since_bytes = self.journal.bytes.load(Ordering::Relaxed);
         self.every.since_input = sequence;
@@ -207,7 +211,7 @@ impl Taking {
                 false => Turn::Wait,
             };
         }
-        if engine.sweep(SLICE) {
+        if engine.sweep(self.slice) {
             match engine.take_piece() {
                 Some(piece) => {
                     self.send(Told::Piece(piece));
@@ -230,6 +234,8 @@ impl Taking {
 
     fn finish(&mut self, outcome: Outcome) {
         self.stage = Stage::Idle;
+        // Those that are kept were told before.
+        self.desk.hold_cut(None);
         self.waiting.drain(..).for_each(|tell| tell(outcome.clone()));
     }
 
