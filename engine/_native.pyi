@@ -1,3 +1,4 @@
+import builtins
 from collections.abc import Callable
 from typing import Literal, Protocol, TypedDict, final
 
@@ -116,11 +117,34 @@ class Backfill:
         Raises ValueError when a model fails: a backfill answers in full or not at all.
         """
 
+    def write_state(self, folder: str, journal_key: builtins.bytes) -> None:
+        """Write the state to a folder that holds none, as a snapshot that a server with this journal starts from.
+
+        journal_key: the 32 secret bytes that wrap its keys. Raises ValueError where the folder holds a journal.
+        """
+
+    def read_state(self, folder: str, journal_key: builtins.bytes) -> None:
+        """Take in what `write_state` wrote, before anything else. Raises ValueError where it is not whole."""
+
     def digest(self) -> str:
         """The digest of the whole state, in hex: equal digests are equal states."""
 
     def counts(self) -> dict[str, int]:
         """What was taken: transactions, replayed, labels, outcomes."""
+
+@final
+class Scorer:
+    """A model and a policy over rows of features that were seen before: no state."""
+
+    def __new__(cls, plan: bytes, policy: bytes, model: tuple[bytes, bytes], *, onnxruntime: str) -> Scorer:
+        """As for `Backfill`. Raises ValueError where one is malformed or they do not belong together."""
+
+    def score(self, batch: _ArrowArray) -> Rows:
+        """What is answered in full to each row: fraud_probability, risk_score, verdict, policy_verdict (by number).
+
+        batch: a column of float32 or float64 for each feature of the plan; null and NaN are missing.
+        Raises ValueError for a column that is not there, and when the model fails.
+        """
 
 class Recovered(TypedDict):
     """What a journal held."""

@@ -236,7 +236,10 @@ def _history(command: Any) -> Any:
 @click.option("--program", help="Which of the configuration's. [default: the only one]")
 @click.option("--features", type=click.Choice(["float32", "float64"]), help="Write what each transaction saw, too.")
 @click.option("--raw", is_flag=True, help="Write the Assessments' bytes, too.")
-def backfill(config: Path, program: str | None, features: Any, raw: bool, **history: Any) -> None:
+@click.option(
+    "--warm", is_flag=True, help="End with a snapshot in the configuration's journal: a server starts from it."
+)
+def backfill(config: Path, program: str | None, features: Any, raw: bool, warm: bool, **history: Any) -> None:
     """Take the transactions of INPUT through a served program's road; write Assessments to OUTPUT, a folder.
 
     INPUT is a file, a glob, a folder, or an object store's URI; Parquet, CSV or Arrow IPC.
@@ -248,8 +251,43 @@ def backfill(config: Path, program: str | None, features: Any, raw: bool, **hist
     from service.backfill.job import Wanted
     from service.backfill.program import served
 
-    chosen = served(config_file.read(config, os.environ), program)
-    run.run(chosen, Wanted(raw=raw, features=features), **history)
+    read = config_file.read(config, os.environ)
+    journal = None
+    if warm:
+        if read.journal is None:
+            raise click.UsageError("--warm needs a [journal] in the configuration")
+        journal = read.journal.folder, bytes.fromhex(read.journal.key.read_text().strip())
+    run.run(served(read, program), Wanted(raw=raw, features=features), warm=journal, **history)
+
+
+@main.command()
+@click.argument("seen", type=EXISTING)
+@click.argument("output", type=PATH)
+@click.option("--config", type=EXISTING, envvar="FRAUDGATE_CONFIG", default=Path("fraudgate.toml"))
+@click.option("--program", help="Which of the configuration's. [default: the only one]")
+@click.option("--model", type=EXISTING, help="Another bundle in place of the program's.")
+@click.option("--jobs", type=click.IntRange(0), default=0, help="How many parts at a time; 0: as many as cores.")
+def rescore(seen: Path, output: Path, config: Path, program: str | None, model: Path | None, jobs: int) -> None:
+    """Score by a program's model and policy what transactions saw: SEEN, written by features or backfill --features."""
+    import os
+
+    from service import config_file
+    from service.backfill import run
+    from service.backfill.program import served
+
+    run.rescore(seen, output, served(config_file.read(config, os.environ), program, model), jobs)
+
+
+@main.command()
+@click.argument("before", type=EXISTING)
+@click.argument("after", type=EXISTING)
+@click.option("--by", multiple=True, default=("kind",), help="Segments: a column, or amount_band. Repeatable.")
+@click.option("--out", type=PATH, help="Write the report as CSV, too.")
+def compare(before: Path, after: Path, by: tuple[str, ...], out: Path | None) -> None:
+    """Compare two answers to the same rows: verdicts that flip, by segment, and the money behind them."""
+    from service.backfill import run
+
+    run.compare(before, after, by, out)
 
 
 @main.command()

@@ -4,7 +4,6 @@ What is written is a function of the input and of what the job states; how it wa
 ahead and how often it was killed do not show.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,22 +15,19 @@ import pyarrow as pa
 
 import engine
 from service.backfill import mapping as mappings
+from service.backfill import state
 from service.backfill.ahead import ahead
 from service.backfill.mapping import Holds, Mapping
 from service.backfill.order import by_order, survey
-from service.backfill.parts import Output, PartWriter, Refusal, in_words
-from service.backfill.program import Program, drawn_key
+from service.backfill.parts import Output, PartWriter, in_words
+from service.backfill.program import Program
+from service.backfill.refused import MAX_BAD, Refusal, Refused
 from service.backfill.source import Source
 from service.backfill.told import Told
 
 PART_ROWS: Final = 1_000_000
-MAX_BAD: Final = 1_000
 _BY_INGEST: Final = "ingest time, then row"
 _BY_EVENT_TIME: Final = "assumed: event time, then row"
-
-
-class TooManyBad(ValueError):
-    """More rows were refused than the job puts up with."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,11 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked. score_from_us: what happened before it is folded and not answered."""
+    """What is asked.
+
+    score_from_us: what happened before it is folded and not answered. warm: the folder and the key of a journal that
+    has not begun, where the state goes that a server starts from.
+    """
 
     source: Source
     output: Path
@@ -60,6 +60,7 @@ class Job:
     score_from_us: int = 0
     part_rows: int = PART_ROWS
     max_bad: int = MAX_BAD
+    warm: tuple[Path, bytes] | None = None
 
 
 class Done(NamedTuple):
@@ -96,53 +97,38 @@ class _Walk:
     def __init__(self, job: Job, compiled: bytes, output: Output, order: str, progress: Progress) -> None:
         self._job, self._compiled, self._output = job, compiled, output
         self._order, self._progress = order, progress
-        self._bad: list[Refusal] = []
+        sources = {"transaction": job.source, "label": job.labels, "outcome": job.outcomes}
+        self._refused = Refused({name: source or job.source for name, source in sources.items()}, job.max_bad)
         self._mapping = engine.Mapping(compiled)
         self._found = survey(
             pa.record_batch(self._mapping.map("order", batch, row)[0])
             for row, batch in job.source.batches(mappings.columns(compiled, "order"))
         )
-        key = drawn_key(output.work) if job.program.hash_key is None else job.program.hash_key
+        key = job.program.hash_key or state.drawn_key(output.work, "hash.key")
         self._door = job.program.door(self._mapping, self._found.begins_us, job.score_from_us, key)
+        self._labels = Told("label", self._apart("labels", job.labels))
+        self._outcomes = Told("outcome", self._apart("outcomes", job.outcomes))
+        self._taken = 0
 
     def walk(self) -> Done:
-        job, output, found = self._job, self._output, self._found
-        skipped, taken, answered = output.transactions, 0, 0
-        labels = Told("label", self._apart("labels", job.labels))
-        outcomes = Told("outcome", self._apart("outcomes", job.outcomes))
-        metadata = self._metadata()
+        job, output = self._job, self._output
+        if job.warm is not None and not state.free(job.warm[0]) and not (output.work / "warmed").exists():
+            raise ValueError(f"{job.warm[0]} holds a journal: a server starts from it as it is")
+        skipped = state.take_in(self._door, output.work, output.transactions)
+        self._refused.keep(output.refused_through(skipped))
+        mapped = self._mapped("transactions", job.source)
+        transactions = ahead(mapped if self._found.in_order else by_order(mapped, output.room("transactions")))
         part: PartWriter | None = None
-        transactions = ahead(self._ordered(self._mapped("transactions", job.source), in_order=found.in_order))
         try:
             for batch in transactions:
-                labels.hear(batch)
-                outcomes.hear(batch)
-                for piece in _cut(batch, taken, job.part_rows):
-                    last = int(piece["order_us"][-1].as_py())
-                    answers, refused = self._door.take(
-                        piece,
-                        labels.due(last),
-                        outcomes.due(last),
-                        assessments=job.wanted.assessments,
-                        bytes=job.wanted.raw,
-                        features=job.wanted.features,
-                    )
-                    told = self._refused(pa.record_batch(refused))
-                    taken += piece.num_rows
-                    if taken > skipped:
-                        rows = _beside(piece, pa.record_batch(answers), job.wanted)
-                        part = part or output.open(metadata)
-                        part.write(rows)
-                        part.transactions += piece.num_rows
-                        part.refused += told
-                        answered += rows.num_rows
-                        if taken % job.part_rows == 0:
-                            output.add(part.close())
-                            part = None
-                    self._progress(taken, found.rows)
-            # What becomes known after the last transaction is in the state that is left.
-            if taken:
-                self._refused(pa.record_batch(self._tell(labels, outcomes, batch.slice(0, 0))))
+                self._labels.hear(batch)
+                self._outcomes.hear(batch)
+                for piece in _cut(batch, self._taken, job.part_rows):
+                    part = self._piece(piece, skipped, part)
+                    self._progress(self._taken, self._found.rows)
+            if self._taken:
+                # What becomes known after the last transaction is in the state that is left.
+                self._take(batch.slice(0, 0), None)
             if part is not None:
                 output.add(part.close())
         except BaseException:
@@ -151,80 +137,65 @@ class _Walk:
             raise
         finally:
             transactions.close()  # type: ignore[attr-defined]
-        output.finish(self._bad_table())
+        if job.warm is not None:
+            state.warm(self._door, output.work, *job.warm)
+        output.finish(self._refused.table())
         rows = sum(each.rows for each in output.parts)
-        return Done(taken, rows, len(self._bad), len(output.parts), self._order, self._door.digest())
+        return Done(self._taken, rows, len(self._refused), len(output.parts), self._order, self._door.digest())
 
-    def _tell(self, labels: Told, outcomes: Told, nothing: pa.RecordBatch) -> object:
-        return self._door.take(nothing, labels.due(None), outcomes.due(None), assessments=False)[1]
+    def _piece(self, piece: pa.RecordBatch, skipped: int, part: PartWriter | None) -> PartWriter | None:
+        """Take a piece of a part in, and write its answers where they are not written yet. Returns the open part."""
+        written = self._output.transactions
+        self._taken += piece.num_rows
+        last = int(piece["order_us"][-1].as_py())
+        if self._taken <= skipped:
+            # The state that was taken in knows it, and what was told meanwhile.
+            self._labels.due(last)
+            self._outcomes.due(last)
+            return None
+        answers, refused = self._take(piece, last)
+        if self._taken <= written:
+            return None
+        part = part or self._output.open(self._metadata())
+        part.add(_beside(piece, answers, self._job.wanted), piece.num_rows, refused)
+        if self._taken % self._job.part_rows:
+            return part
+        self._output.add(part.close())
+        state.keep(self._door, self._output.work, self._taken)
+        return None
+
+    def _take(self, piece: pa.RecordBatch, last: int | None) -> tuple[pa.RecordBatch, list[Refusal]]:
+        wanted = self._job.wanted
+        answers, refused = self._door.take(
+            piece,
+            self._labels.due(last),
+            self._outcomes.due(last),
+            assessments=wanted.assessments,
+            bytes=wanted.raw,
+            features=wanted.features,
+        )
+        return pa.record_batch(answers), self._refused.add(pa.record_batch(refused))
 
     def _mapped(self, holds: Holds, source: Source) -> Iterator[pa.RecordBatch]:
         for row, batch in source.batches(mappings.columns(self._compiled, holds)):
             mapped, refused = (pa.record_batch(each) for each in self._mapping.map(holds, batch, row))
-            if self._refused(refused):
+            if self._refused.add(refused):
                 mapped = mapped.filter(mapped["taken"])
             if mapped.num_rows:
                 yield mapped
 
-    def _ordered(self, batches: Iterator[pa.RecordBatch], *, in_order: bool) -> Iterator[pa.RecordBatch]:
-        return batches if in_order else by_order(batches, self._room("transactions"))
-
     def _apart(self, holds: Literal["labels", "outcomes"], source: Source | None) -> Iterator[pa.RecordBatch] | None:
+        """What is told in a table of its own, in the order of its arrival."""
         if source is None:
             return None
-        told = holds.removesuffix("s")
-        # A table of labels is sorted by their arrival.
+        place = f"{holds.removesuffix('s')}.order_us"
+        said = (mapped.filter(mapped[place].is_valid()) for mapped in self._mapped(holds, source))
         by_arrival = (
-            mapped.set_column(mapped.schema.get_field_index("order_us"), "order_us", mapped[f"{told}.order_us"])
-            for mapped in self._told(holds, source, told)
+            batch.set_column(batch.schema.get_field_index("order_us"), "order_us", batch[place])
+            for batch in said
+            if batch.num_rows
         )
-        return by_order(by_arrival, self._room(holds))
-
-    def _told(self, holds: Holds, source: Source, told: str) -> Iterator[pa.RecordBatch]:
-        for mapped in self._mapped(holds, source):
-            said = mapped.filter(mapped[f"{told}.order_us"].is_valid())
-            if said.num_rows:
-                yield said
-
-    def _room(self, name: str) -> Path:
-        room = self._output.work / name
-        room.mkdir()
-        return room
-
-    def _refused(self, refused: pa.RecordBatch) -> list[Refusal]:
-        """Keep what was refused; raises TooManyBad where it is too much."""
-        told = [Refusal(**row) for row in refused.to_pylist()] if refused.num_rows else []
-        self._bad += told
-        if len(self._bad) > self._job.max_bad:
-            raise TooManyBad(self._too_many())
-        return told
-
-    def _too_many(self) -> str:
-        first = self._bad[0]
-        column = f", column {first.column}" if first.column else ""
-        place = self._source_of(first).place(first.row)
-        rest = f"{self._job.max_bad:,} may be (--max-bad)"
-        return (
-            f"{place.file}, row {place.row}{column}: {first.reason}; {len(self._bad):,} rows are refused by now, {rest}"
-        )
-
-    def _source_of(self, refusal: Refusal) -> Source:
-        apart = {"label": self._job.labels, "outcome": self._job.outcomes}.get(refusal.input)
-        return apart or self._job.source
-
-    def _bad_table(self) -> pa.Table:
-        bad = sorted(self._bad)
-        places = [self._source_of(each).place(each.row) for each in bad]
-        return pa.table(
-            {
-                "input": pa.array([each.input for each in bad], pa.string()),
-                "file": pa.array([place.file for place in places], pa.string()),
-                "row_of_file": pa.array([place.row for place in places], pa.int64()),
-                "row": pa.array([each.row for each in bad], pa.int64()),
-                "column": pa.array([each.column for each in bad], pa.string()),
-                "reason": pa.array([each.reason for each in bad], pa.string()),
-            }
-        )
+        return by_order(by_arrival, self._output.room(holds))
 
     def _metadata(self) -> dict[str, str]:
         stated = _stated(self._job, self._compiled)
@@ -234,13 +205,8 @@ class _Walk:
 def _stated(job: Job, compiled: bytes) -> dict[str, str]:
     """What an output is a function of."""
     program = job.program
-    model = b"" if program.model is None else program.model[0]
-    stated = {
+    stated = program.stated() | {
         "format": "1",
-        "program": program.name,
-        "plan_digest": program.plan.digest,
-        "policy_digest": hashlib.sha256(program.policy).hexdigest(),
-        "model_digest": hashlib.sha256(model).hexdigest() if model else "",
         "mapping_digest": mappings.digest(compiled),
         "complete_since_us": str(program.complete_since_us),
         "score_from_us": str(job.score_from_us),
@@ -265,8 +231,12 @@ def _cut(batch: pa.RecordBatch, taken: int, part_rows: int) -> Iterator[pa.Recor
         begin += min(left, batch.num_rows - begin)
 
 
+# What reports go by, beside ids and times.
+_OWN: Final = ("kind", "amount_minor", "currency")
+
+
 def _beside(mapped: pa.RecordBatch, answers: pa.RecordBatch, wanted: Wanted) -> pa.RecordBatch:
-    """Answers with the ids and times of their transactions, and, beside features, what they turned out to be."""
+    """Answers with what their transactions say, and, beside features, what they turned out to be."""
     if answers.num_rows < mapped.num_rows:
         # Answers stand in the order of their transactions.
         mapped = mapped.filter(pa.array(np.isin(mapped["row"].to_numpy(), answers["row"].to_numpy())))
@@ -275,9 +245,9 @@ def _beside(mapped: pa.RecordBatch, answers: pa.RecordBatch, wanted: Wanted) -> 
         "transaction_id": mapped["transaction_id"],
         "event_time": mapped["event_time_us"].cast(pa.timestamp("us", "UTC")),
     }
+    columns |= {name: mapped[name] for name in _OWN if name in mapped.schema.names}
     if wanted.features is not None and "label.class" in mapped.schema.names:
         columns["label_class"] = mapped["label.class"].cast(pa.int8())
         columns["label_order_us"] = mapped["label.order_us"]
-    in_named = in_words(answers)
-    columns |= {name: in_named[name] for name in in_named.schema.names if name != "row"}
-    return pa.record_batch(columns)
+    columns |= {name: answers[name] for name in answers.schema.names if name != "row"}
+    return in_words(pa.record_batch(columns))

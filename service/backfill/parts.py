@@ -14,13 +14,15 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraudgate.v1 import decision_pb2
+from fraudgate.v1 import decision_pb2, transaction_pb2
+from service.backfill.refused import Refusal
 
 MANIFEST: Final = "manifest.json"
 REFUSED: Final = "refused.parquet"
 WORK: Final = ".work"
 _GROUP_ROWS: Final = 131_072
 _WORDS: Final = {
+    "kind": transaction_pb2.Kind,
     "verdict": decision_pb2.Verdict,
     "policy_verdict": decision_pb2.Verdict,
     "override": decision_pb2.Override,
@@ -28,15 +30,6 @@ _WORDS: Final = {
     "cause": decision_pb2.Cause,
     "lateness": decision_pb2.Lateness,
 }
-
-
-class Refusal(NamedTuple):
-    """A row that was not taken: what it says, its number, the column at fault, and what is wrong there."""
-
-    input: str
-    row: int
-    column: str
-    reason: str
 
 
 class Part(NamedTuple):
@@ -71,18 +64,33 @@ class Output:
         for unfinished in folder.glob(".*.unfinished"):
             unfinished.unlink()
         self.work.mkdir(mode=0o700, exist_ok=True)
-        for left in self.work.glob("*/"):
-            shutil.rmtree(left)
+        for left in ("transactions", "labels", "outcomes"):
+            shutil.rmtree(self.work / left, ignore_errors=True)
 
     @property
     def work(self) -> Path:
         """Where a job keeps what it needs until it is done."""
         return self.folder / WORK
 
+    def room(self, name: str) -> Path:
+        """An empty folder to sort in: transactions, labels or outcomes."""
+        room = self.work / name
+        room.mkdir()
+        return room
+
     @property
     def transactions(self) -> int:
         """Transactions of the input that stand in finished parts."""
         return sum(part.transactions for part in self.parts)
+
+    def refused_through(self, transactions: int) -> list[Refusal]:
+        """What was refused of the first so many transactions, where a part ends."""
+        refused: list[Refusal] = []
+        for part in self.parts:
+            transactions -= part.transactions
+            if transactions >= 0:
+                refused += part.refused
+        return refused
 
     def open(self, metadata: dict[str, str]) -> "PartWriter":
         """The next part."""
@@ -139,11 +147,13 @@ class PartWriter:
         self._writer: pq.ParquetWriter | None = None
         self._held: list[pa.RecordBatch] = []
         self._rows = 0
-        self.refused: list[Refusal] = []
-        self.transactions = 0
+        self._refused: list[Refusal] = []
+        self._transactions = 0
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows."""
+    def add(self, batch: pa.RecordBatch, transactions: int, refused: list[Refusal]) -> None:
+        """Add the answers to so many transactions, and what was refused of them."""
+        self._transactions += transactions
+        self._refused += refused
         self._held.append(batch)
         if self._writer is None:
             schema = batch.schema.with_metadata(self._metadata)
@@ -160,7 +170,7 @@ class PartWriter:
         _sync(self._unfinished)
         self._unfinished.replace(self._path)
         _sync(self._path.parent)
-        return Part(self._path.name, self.transactions, self._rows, _sha256(self._path), self.refused)
+        return Part(self._path.name, self._transactions, self._rows, _sha256(self._path), self._refused)
 
     def abandon(self) -> None:
         """Leave nothing."""
@@ -182,7 +192,7 @@ class PartWriter:
 def in_words(answers: pa.RecordBatch) -> pa.RecordBatch:
     """Members of the wire's enums by their names, in lower case and without prefix; unspecified is null."""
     for name, enum in _WORDS.items():
-        if name not in answers.schema.names:
+        if name not in answers.schema.names or not pa.types.is_integer(answers.schema.field(name).type):
             continue
         prefix = f"{enum.DESCRIPTOR.name.upper()}_"
         words: list[str | None] = [None] * (max(enum.values()) + 1)

@@ -1,7 +1,7 @@
 """What history is taken through: a program as it is served, or a plan alone, whose features are all that is asked."""
 
+import hashlib
 import json
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,6 @@ import engine
 from features import CompiledPlan
 from service import serving
 from service.config import Config
-from service.files import write_private
 
 KNOWN_IDS: Final = 262_144
 # A plan alone has no model: every transaction is answered by a default, and the answer is not looked at.
@@ -56,19 +55,33 @@ class Program:
             score_from_us=score_from_us,
         )
 
+    def stated(self) -> dict[str, str]:
+        """What answers are a function of, beside inputs and state: by name."""
+        model = "" if self.model is None else hashlib.sha256(self.model[0]).hexdigest()
+        return {
+            "program": self.name,
+            "plan_digest": self.plan.digest,
+            "policy_digest": hashlib.sha256(self.policy).hexdigest(),
+            "model_digest": model,
+        }
 
-def served(config: Config, name: str | None) -> Program:
-    """The program of a configuration, as its server has it. Raises ValueError where it does not say which."""
+
+def served(config: Config, name: str | None, bundle: Path | None = None) -> Program:
+    """The program of a configuration, as its server has it, or with another bundle as its model.
+
+    Raises ValueError where it does not say which, and where nothing can be answered.
+    """
     if name is None and len(config.program) == 1:
         (name,) = config.program
     if name is None or name not in config.program:
         raise ValueError(f"say which program by --program: {', '.join(sorted(config.program))}")
     program = config.program[name]
     model = reduced = None
-    if program.model is not None:
-        model = (program.model / serving.MANIFEST).read_bytes(), (program.model / serving.MODEL).read_bytes()
-        if (program.model / serving.REDUCED_MODEL).exists():
-            reduced = (program.model / serving.REDUCED_MODEL).read_bytes()
+    bundle = bundle or program.model
+    if bundle is not None:
+        model = (bundle / serving.MANIFEST).read_bytes(), (bundle / serving.MODEL).read_bytes()
+        if (bundle / serving.REDUCED_MODEL).exists():
+            reduced = (bundle / serving.REDUCED_MODEL).read_bytes()
     elif program.default is None:
         raise ValueError(f"program.{name} has no model and declares no default: nothing can be answered")
     stated = None if program.complete_since is None else serving.complete_since_us(program)
@@ -88,14 +101,6 @@ def planned(plan: CompiledPlan, complete_since_us: int | None) -> Program:
     """A plan alone."""
     name: str = json.loads(plan.json)["name"]
     return Program(name, plan, _NO_MODEL, None, None, None, KNOWN_IDS, complete_since_us)
-
-
-def drawn_key(folder: Path) -> bytes:
-    """The key of a job that was given none: the same when it is resumed."""
-    path = folder / "hash.key"
-    if not path.exists():
-        write_private(path, secrets.token_hex(32).encode())
-    return bytes.fromhex(path.read_text())
 
 
 def _compiled(path: Path) -> CompiledPlan:

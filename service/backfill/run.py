@@ -3,6 +3,8 @@
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.csv
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -14,10 +16,12 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from fraudgate import microseconds
-from service.backfill import job
+from service.backfill import again, job
+from service.backfill import compare as comparison
 from service.backfill import mapping as mappings
 from service.backfill.program import Program
 from service.backfill.source import Source
@@ -37,6 +41,7 @@ def run(
     max_bad: int,
     part_rows: int,
     score_from: datetime | None,
+    warm: tuple[Path, bytes] | None = None,
 ) -> job.Done:
     """Run it; progress goes to standard error, what became of it to standard output."""
     chosen = mappings.read(mapping)
@@ -55,6 +60,7 @@ def run(
         score_from_us=0 if score_from is None else microseconds(score_from),
         part_rows=part_rows,
         max_bad=max_bad,
+        warm=warm,
     )
     columns = (
         SpinnerColumn(),
@@ -73,6 +79,28 @@ def run(
         + ("" if done.digest is None else f"; state {done.digest}")
     )
     return done
+
+
+def rescore(seen: Path, output: Path, program: Program, jobs: int) -> None:
+    """Score rows that were seen; progress goes to standard error, what became of it to standard output."""
+    with Progress(console=Console(stderr=True)) as shown:
+        task = shown.add_task("parts", total=None)
+        done = again.score(seen, output, program, jobs, lambda parts, of: shown.update(task, completed=parts, total=of))
+    Console(highlight=False, soft_wrap=True).print(f"{output}: {done.rows:,} rows scored in {done.parts} parts")
+
+
+def compare(before: Path, after: Path, by: tuple[str, ...], out: Path | None) -> None:
+    """Show the report, and write it where asked."""
+    report = comparison.compare(before, after, by)
+    rows, flipped = comparison.totals(before, after)
+    shown = Table(title=f"{flipped:,} of {rows:,} verdicts differ")
+    for name in report.column_names:
+        shown.add_column(name, justify="right" if pa.types.is_integer(report[name].type) else "left")
+    for row in report.to_pylist():
+        shown.add_row(*(f"{value:,}" if isinstance(value, int) else str(value or "") for value in row.values()))
+    Console(highlight=False).print(shown)
+    if out is not None:
+        pa.csv.write_csv(report, out)
 
 
 class _Rate(ProgressColumn):

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.fold import fold
-from service.backfill import job
+from service.backfill.refused import TooManyBad
 from service.tables import Tables
 from tests.backfill.conftest import PLAN, parts, refused, run
 
@@ -171,5 +171,5 @@ def test_refused_rows_stand_beside_and_are_bounded(world: Tables, written: tuple
         }
         for row in (4, 501)
     ]
-    with pytest.raises(job.TooManyBad, match=r"bad\.parquet, row 4, column amount_minor: must not be negative"):
+    with pytest.raises(TooManyBad, match=r"bad\.parquet, row 4, column amount_minor: must not be negative"):
         run(source, tmp_path / "strict", labels=written[1], max_bad=1)

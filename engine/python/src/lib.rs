@@ -40,7 +40,7 @@ mod _native {
         forward::Forward,
         stream::Cursor,
         table::{Folder, Rows},
-        table_backfill::{Backfill, PyMapping},
+        table_backfill::{Backfill, PyMapping, Scorer},
     };
 }
 

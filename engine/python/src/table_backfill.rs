@@ -143,6 +143,17 @@ impl Backfill {
         Ok((rows(answers), refused_rows(&refused)?))
     }
 
+    fn write_state(&self, py: Python<'_>, folder: PathBuf, journal_key: &[u8]) -> PyResult<()> {
+        let key = secret("journal_key", journal_key)?;
+        py.detach(|| self.door().write_state(&folder, &key))
+            .map_err(value_error)
+    }
+
+    fn read_state(&self, py: Python<'_>, folder: PathBuf, journal_key: &[u8]) -> PyResult<()> {
+        let key = secret("journal_key", journal_key)?;
+        py.detach(|| self.door().read_state(&folder, &key)).map_err(value_error)
+    }
+
     fn digest(&self, py: Python<'_>) -> String {
         hex(&py.detach(|| self.door().engine.digest()))
     }
@@ -155,6 +166,33 @@ impl Backfill {
         counters.set_item("labels", counts.labels)?;
         counters.set_item("outcomes", counts.outcomes)?;
         Ok(counters)
+    }
+}
+
+/// Scores rows that were seen before.
+#[pyclass(frozen, module = "engine._native")]
+pub(crate) struct Scorer(Mutex<table::Scorer>);
+
+#[pymethods]
+impl Scorer {
+    #[new]
+    #[pyo3(signature = (plan, policy, model, *, onnxruntime))]
+    fn new(plan: &[u8], policy: &[u8], model: (Vec<u8>, Vec<u8>), onnxruntime: PathBuf) -> PyResult<Scorer> {
+        let plan = Plan::parse(plan).map_err(value_error)?;
+        let policy = Policy::parse(policy).map_err(value_error)?;
+        let files = ModelFiles {
+            manifest: &model.0,
+            onnx: &model.1,
+            reduced: None,
+        };
+        let model = model::load(&onnxruntime, &plan, files).map_err(value_error)?;
+        Ok(Scorer(Mutex::new(table::Scorer::new(&plan, policy, model))))
+    }
+
+    fn score(&self, py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<Rows> {
+        let batch = one(batch)?;
+        let scored = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).score(&batch));
+        scored.map(rows).map_err(value_error)
     }
 }
 

@@ -8,12 +8,14 @@ mod backfill;
 mod cell;
 mod column;
 mod exchange;
+mod fields;
 mod folder;
 mod inputs;
 mod keys;
 mod mapped;
 mod mapping;
 mod rows;
+mod scored;
 mod value;
 
 use std::fmt;
@@ -33,6 +35,7 @@ pub use keys::Keys;
 pub use mapped::{Holds, Input, Refused, map};
 pub use mapping::Mapping;
 use rows::{LabelRows, TransactionRows};
+pub use scored::Scorer;
 
 /// Why a table was refused. Nothing of it is folded then.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The door over files: mapped batches go in, in the order of inputs, and each row takes the road that every other input
 //! takes: gate, drain, answer. What the road refuses is told by row and column.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use arrow_array::RecordBatch;
 use fraudgate_core::{
@@ -9,6 +9,12 @@ use fraudgate_core::{
     road::{Answer, Asked, Engine},
     transaction::{Clock, MAX_ENTITIES},
     wire,
+};
+
+use crate::journal::{
+    disk::{Disk, Folder},
+    keyring::Keyring,
+    snapshot,
 };
 
 use super::{
@@ -134,6 +140,36 @@ impl Backfill {
         })
     }
 
+    /// Writes the state to a folder that holds none, as a snapshot that a server starts from: the folder is its journal's, and
+    /// `secret` the key that wraps its keys.
+    pub fn write_state(&mut self, folder: &Path, secret: &[u8; 32]) -> Result<(), TableError> {
+        let (disk, mut keyring) = open(folder, secret)?;
+        let held = disk.snapshots().map(|snapshots| snapshots.len());
+        match (disk.segments().map(|segments| segments.len()), held) {
+            (Ok(0), Ok(0)) => {}
+            (Ok(_), Ok(_)) => return Err(TableError(format!("{}: holds a journal already", folder.display()))),
+            (Err(error), _) | (_, Err(error)) => return Err(TableError(format!("{}: {error}", folder.display()))),
+        }
+        let (number, epoch) = keyring.newest();
+        snapshot::write(&disk, &mut keyring, &mut self.engine, number + 1, epoch + 1, None)
+            .map(drop)
+            .map_err(|error| TableError(error.to_string()))
+    }
+
+    /// Takes in the state that a folder holds, before anything else was taken.
+    pub fn read_state(&mut self, folder: &Path, secret: &[u8; 32]) -> Result<(), TableError> {
+        let (disk, keyring) = open(folder, secret)?;
+        let found = snapshot::load::newest(&*disk, &keyring, &mut self.engine, &[], &mut |_| {})
+            .map_err(|error| TableError(error.to_string()))?;
+        match found.loaded {
+            Some((_, loaded)) if loaded.programs == [true] => Ok(()),
+            Some(_) | None => Err(TableError(format!(
+                "{}: holds no state of this program",
+                folder.display()
+            ))),
+        }
+    }
+
     fn tell(&mut self, mapping: &Mapping, told: &Told, row: usize, refused: &mut Vec<Refused>) {
         let (input, admitted) = match told.get(row) {
             Said::Label(label) => {
@@ -218,6 +254,13 @@ impl Backfill {
         }
         Ok(())
     }
+}
+
+fn open(folder: &Path, secret: &[u8; 32]) -> Result<(Arc<dyn Disk>, Keyring), TableError> {
+    let disk = Folder::open(folder).map_err(|error| TableError(format!("{}: {error}", folder.display())))?;
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    let keyring = Keyring::open(disk.clone(), secret).map_err(|error| TableError(error.to_string()))?;
+    Ok((disk, keyring))
 }
 
 /// Refuses a mapping that names what the plan does not have, or leaves out what it needs.

@@ -6,20 +6,17 @@
 //! `label.class`, `label.source`, `label.status`, `label.order_us`, and `outcome.fate`, `outcome.decider`,
 //! `outcome.order_us`. `taken` is false where a row was refused.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
-use fraudgate_core::{currency::Currency, wire};
+use arrow_array::{Float64Array, Int64Array, RecordBatch};
+use fraudgate_core::wire;
 
 use super::{
     TableError,
-    cell::{Cell, Cells},
-    mapping::{Amount, Arrival, CurrencyOf, Mapping, Member, Named, UtcOffset, Words},
-    value::{self, Wrong},
+    fields::Fields,
+    mapping::{CurrencyOf, Mapping, Named},
+    value,
 };
-
-const US_A_SECOND: i64 = 1_000_000;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,16 +66,6 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// Columns as they are made, and the rows refused meanwhile: each by what was found first.
-struct Made<'a> {
-    input: Input,
-    batch: &'a RecordBatch,
-    first_row: i64,
-    taken: Vec<bool>,
-    refused: Vec<Refused>,
-    columns: Vec<(String, ArrayRef)>,
-}
-
 /// Maps a batch; its first row has the number `first_row` in the input. A batch whose columns cannot be those of the
 /// mapping is refused as a whole.
 pub fn map(
@@ -87,18 +74,12 @@ pub fn map(
     batch: &RecordBatch,
     first_row: i64,
 ) -> Result<(RecordBatch, Vec<Refused>), TableError> {
-    let mut made = Made {
-        input: match holds {
-            Holds::Transactions | Holds::Order => Input::Transaction,
-            Holds::Labels => Input::Label,
-            Holds::Outcomes => Input::Outcome,
-        },
-        batch,
-        first_row,
-        taken: vec![true; batch.num_rows()],
-        refused: Vec::new(),
-        columns: Vec::new(),
+    let input = match holds {
+        Holds::Transactions | Holds::Order => Input::Transaction,
+        Holds::Labels => Input::Label,
+        Holds::Outcomes => Input::Outcome,
     };
+    let mut made = Fields::new(input, batch, first_row);
     let (times, offsets) = made.event_times(mapping)?;
     let orders = match (&mapping.ingest_time, holds) {
         (Some(time), Holds::Transactions | Holds::Order) => made.required_times(time)?,
@@ -170,285 +151,3 @@ pub fn map(
     made.put("row", Arc::new(rows));
     made.finish()
 }
-
-impl Made<'_> {
-    fn numbers_of_rows(&self) -> Int64Array {
-        Int64Array::from_iter_values(self.first_row..self.first_row + self.taken.len() as i64)
-    }
-
-    fn put(&mut self, name: &str, column: ArrayRef) {
-        self.columns.push((name.to_owned(), column));
-    }
-
-    fn refuse(&mut self, row: usize, column: &str, reason: &str) {
-        if std::mem::replace(&mut self.taken[row], false) {
-            self.refused.push(Refused {
-                input: self.input,
-                row: self.first_row + row as i64,
-                column: column.to_owned(),
-                reason: reason.to_owned(),
-            });
-        }
-    }
-
-    /// A value of each row, none where there is none or it was refused.
-    fn each<T>(
-        &mut self,
-        column: &str,
-        mut read: impl FnMut(Cell) -> Result<Option<T>, Wrong>,
-    ) -> Result<Vec<Option<T>>, TableError> {
-        let batch = self.batch;
-        let cells = Cells::of(batch, column)?;
-        let mut values = Vec::with_capacity(self.taken.len());
-        for row in 0..self.taken.len() {
-            values.push(read(cells.get(row)).unwrap_or_else(|wrong| {
-                self.refuse(row, column, wrong);
-                None
-            }));
-        }
-        Ok(values)
-    }
-
-    fn event_times(&mut self, mapping: &Mapping) -> Result<(Vec<i64>, Vec<Option<i32>>), TableError> {
-        let time = &mapping.event_time;
-        let moments = self.each(&time.column, |cell| {
-            value::moment(time, cell)?
-                .map(Some)
-                .ok_or("is required: every row needs a time")
-        })?;
-        Ok(moments
-            .into_iter()
-            .map(|moment| moment.map_or((0, None), |(us, offset)| (us, offset)))
-            .unzip())
-    }
-
-    fn required_times(&mut self, time: &super::mapping::Time) -> Result<Vec<i64>, TableError> {
-        let moments = self.each(&time.column, |cell| {
-            value::moment(time, cell)?
-                .map(Some)
-                .ok_or("is required: every row needs a time")
-        })?;
-        Ok(moments
-            .into_iter()
-            .map(|moment| moment.map_or(0, |(us, _)| us))
-            .collect())
-    }
-
-    /// Ids pass as they are, texts or whole numbers; whole numbers that a null made real are whole again.
-    fn ids(&mut self, name: &str, column: &str, required: bool) -> Result<(), TableError> {
-        let batch = self.batch;
-        Cells::of(batch, column)?;
-        let Some(array) = batch.column_by_name(column) else {
-            return Err(TableError(format!("the input has no column `{column}`")));
-        };
-        let ids: ArrayRef = match array.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => array.clone(),
-            kind if kind.is_integer() => array.clone(),
-            DataType::Null => array.clone(),
-            DataType::Float32 | DataType::Float64 | DataType::Decimal128(..) => {
-                let whole = self.each(column, |cell| match cell {
-                    Cell::Null => Ok(None),
-                    Cell::Real(value) if value.is_nan() => Ok(None),
-                    Cell::Real(value) if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => {
-                        Ok(Some(value as i64))
-                    }
-                    Cell::Decimal(units, 0) => i64::try_from(units).map(Some).map_err(|_| NOT_AN_ID),
-                    _ => Err(NOT_AN_ID),
-                })?;
-                Arc::new(Int64Array::from(whole))
-            }
-            other => {
-                return Err(TableError(format!(
-                    "column `{column}` is {other}; ids are texts or whole numbers"
-                )));
-            }
-        };
-        if required && ids.logical_null_count() > 0 {
-            for row in (0..ids.len()).filter(|&row| ids.is_null(row)) {
-                self.refuse(row, column, "is required: every row needs an id");
-            }
-        }
-        self.put(name, ids);
-        Ok(())
-    }
-
-    fn texts(&mut self, name: &str, column: &str) -> Result<(), TableError> {
-        let batch = self.batch;
-        Cells::of(batch, column)?;
-        let Some(array) = batch.column_by_name(column) else {
-            return Err(TableError(format!("the input has no column `{column}`")));
-        };
-        match array.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => {}
-            kind if kind.is_integer() => {}
-            other => {
-                return Err(TableError(format!(
-                    "column `{column}` is {other}; must be texts or whole numbers"
-                )));
-            }
-        }
-        let array = array.clone();
-        self.put(name, array);
-        Ok(())
-    }
-
-    fn utc_offsets(&mut self, from: &UtcOffset, stated: Vec<Option<i32>>) -> Result<(), TableError> {
-        let offsets: Int32Array = match from {
-            UtcOffset::Utc => return Ok(()),
-            UtcOffset::Minutes(minutes) => vec![*minutes; self.taken.len()].into(),
-            UtcOffset::EventTime => stated.into(),
-            UtcOffset::Column(column) => self
-                .each(column, |cell| match cell {
-                    Cell::Null => Ok(None),
-                    Cell::Whole(minutes) => i32::try_from(minutes).map(Some).map_err(|_| NOT_MINUTES),
-                    Cell::Text(text) if text.trim().is_empty() => Ok(None),
-                    Cell::Text(text) => text.trim().parse().map(Some).map_err(|_| NOT_MINUTES),
-                    _ => Err(NOT_MINUTES),
-                })?
-                .into(),
-        };
-        self.put("utc_offset_minutes", Arc::new(offsets));
-        Ok(())
-    }
-
-    fn amounts(&mut self, name: &str, amount: &Amount) -> Result<(), TableError> {
-        const UNKNOWN: Wrong = "is not an alphabetic code of ISO 4217, in capitals";
-        let minor: Int64Array = match &amount.currency {
-            CurrencyOf::Code(code) => {
-                let Some(currency) = Currency::parse(code) else {
-                    return Err(TableError(format!("mapping: amount: currency: {UNKNOWN}")));
-                };
-                self.each(&amount.column, |cell| value::minor_units(amount, currency, cell))?
-                    .into()
-            }
-            CurrencyOf::Column(column) => {
-                let currencies = self.each(column, |cell| match cell {
-                    Cell::Null => Ok(None),
-                    Cell::Text(code) => Currency::parse(code).map(Some).ok_or(UNKNOWN),
-                    _ => Err(UNKNOWN),
-                })?;
-                let mut row = 0;
-                self.each(&amount.column, |cell| {
-                    row += 1;
-                    match currencies[row - 1] {
-                        Some(currency) => value::minor_units(amount, currency, cell),
-                        None => Ok(None),
-                    }
-                })?
-                .into()
-            }
-        };
-        self.put(name, Arc::new(minor));
-        Ok(())
-    }
-
-    /// Members of an enum by the words of a column.
-    fn words<M: Member>(&mut self, name: &str, words: &Words) -> Result<(), TableError> {
-        let member = |word: &str| match (word, M::named(word)) {
-            ("", _) => Ok(None),
-            (_, Some(member)) => Ok(Some(member)),
-            (_, None) => Err(TableError(format!("mapping: {name}: {word:?} is none of its members"))),
-        };
-        let otherwise = member(words.otherwise.as_deref().unwrap_or_default())?;
-        let Some(column) = &words.column else {
-            self.put(name, Arc::new(Int32Array::from(vec![otherwise; self.taken.len()])));
-            return Ok(());
-        };
-        let names: HashMap<&str, Option<i32>> = words
-            .names
-            .iter()
-            .map(|(word, named)| Ok((word.as_str(), member(named)?)))
-            .collect::<Result<_, TableError>>()?;
-        let find = |word: &str| match names.is_empty() {
-            true => M::named(word).map(Some).ok_or(NOT_A_WORD),
-            false => names.get(word).copied().ok_or(NOT_A_WORD),
-        };
-        // A column repeats its words, most of all the last one.
-        let mut last: Option<(i128, Option<i32>)> = None;
-        let members = self.each(column, |cell| match cell {
-            Cell::Null | Cell::Text("") => Ok(otherwise),
-            Cell::Text(word) => find(word),
-            Cell::Boolean(true) => find("true"),
-            Cell::Boolean(false) => find("false"),
-            Cell::Whole(number) => match last {
-                Some((before, found)) if before == number => Ok(found),
-                _ => {
-                    let found = find(&number.to_string())?;
-                    last = Some((number, found));
-                    Ok(found)
-                }
-            },
-            Cell::Real(number) if number.is_nan() => Ok(otherwise),
-            Cell::Real(number) if number.fract() == 0.0 => find(&format!("{number:.0}")),
-            Cell::Real(_) | Cell::Decimal(..) | Cell::Moment { .. } => Err(NOT_A_WORD),
-        })?;
-        self.put(name, Arc::new(Int32Array::from(members)));
-        Ok(())
-    }
-
-    /// The place in the order of inputs of what is told: at the beginning of the second in which it arrives, before all
-    /// transactions of that second, but never before the one that it is told beside.
-    fn arrivals(
-        &mut self,
-        told: &str,
-        member: &str,
-        arrival: &Arrival,
-        times: &[i64],
-        orders: &[i64],
-        holds: Holds,
-    ) -> Result<(), TableError> {
-        let is_told: Vec<bool> = match self
-            .columns
-            .iter()
-            .find(|(name, _)| *name == format!("{told}.{member}"))
-        {
-            Some((_, column)) => (0..column.len()).map(|row| column.is_valid(row)).collect(),
-            None => vec![false; times.len()],
-        };
-        let mut row = 0;
-        let mut place = |at: Result<Option<i64>, Wrong>| {
-            let this = row;
-            row += 1;
-            if !is_told[this] {
-                return Ok(None);
-            }
-            let at = at?.ok_or("is required where something is told")?;
-            if at < times[this] {
-                return Err("lies before the transaction that it tells of");
-            }
-            let second = at.div_euclid(US_A_SECOND) * US_A_SECOND;
-            Ok(Some(match holds {
-                Holds::Transactions if second <= orders[this] => orders[this].saturating_add(1),
-                Holds::Transactions | Holds::Labels | Holds::Outcomes | Holds::Order => second,
-            }))
-        };
-        let places = match arrival {
-            Arrival::DelayUs(delay) => times
-                .iter()
-                .map(|time| place(Ok(Some(time.saturating_add(*delay)))).ok().flatten())
-                .collect(),
-            Arrival::At(time) => self.each(&time.column, |cell| {
-                place(value::moment(time, cell).map(|moment| moment.map(|(us, _)| us)))
-            })?,
-        };
-        self.put(&format!("{told}.order_us"), Arc::new(Int64Array::from(places)));
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<(RecordBatch, Vec<Refused>), TableError> {
-        let taken: BooleanArray = std::mem::take(&mut self.taken).into();
-        self.put("taken", Arc::new(taken));
-        let fields: Vec<Field> = self
-            .columns
-            .iter()
-            .map(|(name, column)| Field::new(name, column.data_type().clone(), true))
-            .collect();
-        let columns = self.columns.into_iter().map(|(_, column)| column).collect();
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
-        Ok((batch.map_err(|error| TableError(error.to_string()))?, self.refused))
-    }
-}
-
-const NOT_AN_ID: Wrong = "must be a text or a whole number";
-const NOT_MINUTES: Wrong = "must be whole minutes from -1080 to 1080";
-const NOT_A_WORD: Wrong = "holds a word that the mapping does not name";
