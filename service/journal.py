@@ -9,6 +9,9 @@ import engine
 from service.config import Config
 from service.models_at_hand import ModelsAtHand
 
+# A snapshot is written at the pace of the disk.
+_SNAPSHOT_S = 3_600.0
+
 
 class Look:
     """The journal of a configuration. Raises ValueError where the configuration names none."""
@@ -16,6 +19,7 @@ class Look:
     def __init__(self, config: Config) -> None:
         if config.journal is None:
             raise ValueError("the configuration has no [journal]")
+        self._config = config
         self._folder = str(config.journal.folder)
         self._key = _secret(config.journal.key)
         self._hash_key = _secret(config.keys.hash_key)
@@ -59,6 +63,15 @@ class Look:
         runtime = None if models is None else str(engine.onnxruntime_library())
         find = None if models is None else ModelsAtHand([*self._models, *models])
         return json.loads(engine.journal_replay(self._folder, self._key, self._known_ids, runtime, find, progress))
+
+    def snapshot(self) -> int:
+        """Take the journal in as a start does, and write a snapshot; the sequence of the newest input that is in it.
+
+        Raises ValueError when a scorer has the journal open: that one takes them by itself.
+        """
+        from service import serving
+
+        return serving.prepared(self._config).snapshot(_SNAPSHOT_S)
 
     def rotate(self, key: Path) -> int:
         """Wrap all keys under the one in a file; how many there were."""

@@ -98,6 +98,13 @@ def replay(look: "Look", assessments: bool, models: tuple[Path, ...], as_json: b
 
 
 @journal.command()
+@click.pass_obj
+def snapshot(look: "Look") -> None:
+    """Write a snapshot while no scorer runs, so that the next start, or one elsewhere on a copy, is short."""
+    click.echo(f"the snapshot holds all inputs through {look.snapshot()}")
+
+
+@journal.command()
 @click.argument("key", type=EXISTING)
 @click.pass_obj
 def rotate(look: "Look", key: Path) -> None:

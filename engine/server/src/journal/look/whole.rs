@@ -1,21 +1,27 @@
 //! The journal as a whole: its segments, and the digest of its head.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use fraudgate_core::{
     journal::{
         record::{Record, Records},
         segment::Header,
     },
+    key::HashKey,
     model::hex,
+    road::{Engine, Limits},
+    snapshot::file,
 };
 use serde_json::{Value, json};
 
 use super::{
     super::{
         JournalError,
-        disk::Folder,
+        disk::{Disk, Folder},
+        failed,
+        keyring::Keyring,
         recovery::{Visit, chain, headers},
+        snapshot::load,
     },
     walk,
 };
@@ -38,7 +44,24 @@ pub fn info(folder: &Path) -> Result<Value, JournalError> {
             })),
         })
     });
-    Ok(json!({"segments": segments.collect::<Vec<_>>()}))
+    let all = disk.snapshots().map_err(|e| failed("snapshots")(&e))?;
+    let snapshots = all.into_iter().map(|(number, bytes)| {
+        let head = disk.read_snapshot(number, 0, file::HEADER);
+        let header = head.ok().and_then(|head| file::Header::read(&head).ok());
+        let Some(header) = header else {
+            return json!({"snapshot": number, "bytes": bytes, "damaged": true});
+        };
+        json!({
+            "snapshot": number,
+            "bytes": bytes,
+            "epoch": header.epoch,
+            "sequence": header.sequence,
+            "place": header.place.map(|end| json!({
+                "segment": end.segment, "offset": end.offset, "digest": hex(&end.digest),
+            })),
+        })
+    });
+    Ok(json!({"segments": segments.collect::<Vec<_>>(), "snapshots": snapshots.collect::<Vec<_>>()}))
 }
 
 /// Reads everything: what there is, and the digest of its head, which stands for all before it.
@@ -56,10 +79,12 @@ pub fn verify(folder: &Path, secret: &[u8; 32]) -> Result<Value, JournalError> {
             Ok(())
         }
     }
+    let snapshots = snapshots(folder, secret)?;
     let mut count = Count(0, 0);
     let recovered = walk(folder, secret, &mut count, &mut |_, _| {})?;
     Ok(json!({
         "segments": recovered.segments,
+        "snapshots": snapshots,
         "drains": count.0,
         "inputs": count.1,
         "torn_bytes": recovered.torn,
@@ -67,4 +92,28 @@ pub fn verify(folder: &Path, secret: &[u8; 32]) -> Result<Value, JournalError> {
             "segment": end.segment, "offset": end.offset, "digest": hex(&end.digest),
         })),
     }))
+}
+
+/// Opens every snapshot to its end, for an engine that serves nothing: what each is, or why it is not good.
+fn snapshots(folder: &Path, secret: &[u8; 32]) -> Result<Vec<Value>, JournalError> {
+    let disk: Arc<dyn Disk> = Arc::new(Folder::look(folder));
+    let keyring = Keyring::open(disk.clone(), secret)?;
+    let all = disk.snapshots().map_err(|e| failed("snapshots")(&e))?;
+    let verified = all.into_iter().map(|(number, _)| {
+        let limits = Limits {
+            known_ids: 0,
+            drain: 0,
+            ahead_us: None,
+        };
+        let nobody = HashKey {
+            version: 0,
+            secret: [0; 32],
+        };
+        let mut engine = Engine::new(nobody, 0, limits);
+        match load::load(&*disk, &keyring, &mut engine, number, |_| Ok(()), &mut |_| {}) {
+            Ok((header, _)) => json!({"snapshot": number, "sequence": header.sequence}),
+            Err(JournalError(why)) => json!({"snapshot": number, "damaged": why}),
+        }
+    });
+    Ok(verified.collect())
 }

@@ -1,0 +1,204 @@
+//! What a snapshot costs and saves: `cargo run --release --example snapshot_cost FOLDER [INPUTS] [ARRIVALS A SECOND]`.
+//!
+//! Journals that many purchases in a fresh folder, then answers purchases that arrive at a rate, whether or not they are
+//! answered in time, one to a drain, with and without a snapshot under way, by turns. Then takes the state in again from the journal
+//! alone, and from the snapshot. Prints JSON: p50, p99.9 and the most of the time from arrival to answer in microseconds,
+//! how long the engine's thread was kept at once by a snapshot, the snapshot's bytes, and seconds of both ways to start.
+
+mod handbook;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc::sync_channel},
+    time::{Duration, Instant},
+};
+
+use fraudgate_core::{
+    road::{Asked, Engine},
+    transaction::Clock,
+};
+use fraudgate_server::journal::{
+    Promise, Settings, Writer, attend, clock,
+    disk::{Disk, Folder},
+    keeper::Keeper,
+    keyring::Keyring,
+    recover,
+    snapshot::{
+        Status,
+        scribe::{self, Scribe},
+        take::{PIECES, Taking, Turn},
+    },
+};
+use handbook::{SECRET, START_US, engine, purchase};
+
+type Failed = Box<dyn std::error::Error>;
+
+/// Rounds of arrivals without a snapshot, and as many with one.
+const ROUNDS: usize = 5;
+
+fn settings(folder: &Path) -> Settings {
+    Settings {
+        folder: folder.to_owned(),
+        promise: Promise::Written,
+        segment_bytes: 1 << 26,
+        buffer_bytes: 1 << 28,
+        sync_ms: 20,
+        retain_bytes: None,
+        retain_s: None,
+        spool_inputs: None,
+        snapshot_bytes: None,
+        snapshot_inputs: None,
+        snapshots: 1,
+    }
+}
+
+/// An engine that journals to a folder, and what takes its snapshots.
+fn begin(folder: &Path) -> Result<(Engine, Taking), Failed> {
+    let settings = settings(folder);
+    let mut engine = engine()?;
+    let disk: Arc<dyn Disk> = Arc::new(Folder::open(folder)?);
+    let mut keyring = Keyring::open(disk.clone(), &SECRET)?;
+    let recovered = recover(&*disk, &mut keyring, &mut engine, &mut |_, _| {})?;
+    let (epoch, next) = (recovered.epoch, recovered.next_segment);
+    let keeper = Keeper::begin(disk.clone(), keyring, &settings, epoch, next, Box::new(|| {}))?;
+    let desk = keeper.desk().clone();
+    let attended = attend(keeper)?;
+    let (next, programs) = (engine.sequence() + 1, engine.programs());
+    let writer = Writer::begin(attended, &settings, &recovered, next, programs, clock())?;
+    let journal = (desk.clone(), writer.status(), epoch);
+    engine.journal_to(Box::new(writer));
+    let (tell, told) = sync_channel(PIECES);
+    let (give_back, spare) = sync_channel(PIECES);
+    let status = Arc::new(Status::default());
+    let keep = Box::new(move |kept| desk.keep(kept));
+    scribe::attend(Scribe::new(disk, 1, Vec::new(), status.clone(), keep), told, give_back)?;
+    Ok((engine, Taking::new(&settings, journal, status, tell, spare, 0)))
+}
+
+fn asked(engine: &Engine, number: i64) -> Result<Asked, Failed> {
+    let admitted = engine.admit(&purchase(number));
+    let admitted = admitted.map_err(|refusal| refusal.message().into_owned())?;
+    Ok(Asked::Transaction(Box::new(admitted)))
+}
+
+fn fill(engine: &mut Engine, inputs: i64) -> Result<(), Failed> {
+    let (mut drain, mut answers) = (Vec::new(), Vec::new());
+    for number in 0..inputs {
+        drain.push(asked(engine, number)?);
+        if drain.len() == 64 || number + 1 == inputs {
+            engine.drain(Clock(START_US), &mut drain, &mut answers);
+            answers.clear();
+        }
+    }
+    Ok(())
+}
+
+/// Answers purchases from `next` on that arrive at a rate, for a time or until the snapshot is taken. Gives microseconds from
+/// arrival to answer, and of each turn.
+fn arrivals(
+    engine: &mut Engine,
+    mut snapshot: Option<&mut Taking>,
+    next: &mut i64,
+    rate: f64,
+    time: Duration,
+) -> Result<(Vec<f64>, Vec<f64>), Failed> {
+    let (mut waited, mut kept) = (Vec::new(), Vec::new());
+    let (mut drain, mut answers) = (Vec::new(), Vec::new());
+    let (tell, told) = sync_channel(1);
+    if let Some(taking) = &mut snapshot {
+        taking.ask(Box::new(move |outcome| drop(tell.try_send(outcome))));
+    }
+    let began = Instant::now();
+    let mut arrived = 0_u64;
+    loop {
+        let at = Duration::from_secs_f64(arrived as f64 / rate);
+        if began.elapsed() >= at {
+            drain.push(asked(engine, *next)?);
+            engine.drain(Clock(START_US), &mut drain, &mut answers);
+            answers.clear();
+            waited.push((began.elapsed() - at).as_nanos() as f64 / 1e3);
+            (arrived, *next) = (arrived + 1, *next + 1);
+            continue;
+        }
+        if let Some(taking) = &mut snapshot {
+            let turn = Instant::now();
+            let is_more = taking.turn(engine) == Turn::More;
+            if is_more {
+                kept.push(turn.elapsed().as_nanos() as f64 / 1e3);
+            }
+            if let Ok(outcome) = told.try_recv() {
+                outcome?;
+                break;
+            }
+        } else if began.elapsed() > time {
+            break;
+        }
+    }
+    Ok((waited, kept))
+}
+
+fn share(sorted: &[f64], share: f64) -> f64 {
+    let place = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
+    sorted.get(place).copied().unwrap_or(f64::NAN)
+}
+
+fn told(mut all: Vec<f64>) -> String {
+    all.sort_by(f64::total_cmp);
+    format!(
+        r#"{{"n":{},"p50_us":{:.1},"p999_us":{:.1},"most_us":{:.1}}}"#,
+        all.len(),
+        share(&all, 0.5),
+        share(&all, 0.999),
+        share(&all, 1.0)
+    )
+}
+
+/// Seconds that it takes to have the state again, and its digest.
+fn again(folder: &Path) -> Result<(f64, u64, [u8; 32]), Failed> {
+    let mut engine = engine()?;
+    let disk: Arc<dyn Disk> = Arc::new(Folder::open(folder)?);
+    let began = Instant::now();
+    let mut keyring = Keyring::open(disk.clone(), &SECRET)?;
+    let recovered = recover(&*disk, &mut keyring, &mut engine, &mut |_, _| {})?;
+    Ok((began.elapsed().as_secs_f64(), recovered.inputs, engine.digest()))
+}
+
+fn main() -> Result<(), Failed> {
+    let mut words = std::env::args().skip(1);
+    let folder = PathBuf::from(
+        words
+            .next()
+            .ok_or("usage: snapshot_cost FOLDER [INPUTS] [ARRIVALS A SECOND]")?,
+    );
+    let inputs: i64 = words.next().map_or(Ok(1_000_000), |inputs| inputs.parse())?;
+    let rate: f64 = words.next().map_or(Ok(20_000.0), |rate| rate.parse())?;
+    let (mut engine, mut taking) = begin(&folder)?;
+    fill(&mut engine, inputs)?;
+    let mut next = inputs;
+    let (mut without, mut with, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        without.extend(arrivals(&mut engine, None, &mut next, rate, Duration::from_secs(2))?.0);
+        let (waited, turns) = arrivals(&mut engine, Some(&mut taking), &mut next, rate, Duration::ZERO)?;
+        with.extend(waited);
+        kept.extend(turns);
+    }
+    let digest = engine.digest();
+    let bytes = taking.status().bytes.load(std::sync::atomic::Ordering::Relaxed);
+    drop((engine, taking));
+    let (from_snapshot_s, tail, found) = again(&folder)?;
+    assert_eq!(found, digest, "from the snapshot it is another state");
+    for (number, _) in Folder::look(&folder).snapshots()? {
+        Folder::open(&folder)?.remove_snapshot(number)?;
+    }
+    let (replayed_s, replayed, found) = again(&folder)?;
+    assert_eq!(found, digest, "replayed it is another state");
+    println!(
+        r#"{{"arrivals_a_second":{rate},"without":{},"with":{},"turns":{},"snapshot_bytes":{bytes},"inputs":{replayed},
+ "from_snapshot_s":{from_snapshot_s:.3},"tail":{tail},"replayed_s":{replayed_s:.3},"ratio":{:.1}}}"#,
+        told(without),
+        told(with),
+        told(kept),
+        replayed_s / from_snapshot_s
+    );
+    Ok(())
+}
