@@ -116,6 +116,8 @@ pub struct Assessment {
     pub missing: FeatureSet,
     /// Features whose window reaches back before what is known.
     pub incomplete: FeatureSet,
+    /// Features computed from events that are told apart no more.
+    pub approximate: FeatureSet,
     /// Text attributes that held a card number, one bit a slot.
     pub dropped: u16,
     /// Whether it will be scored again: journaled and remembered with the rest, and told by the receipt.
@@ -164,7 +166,7 @@ impl Version {
 impl Assessment {
     /// Writes it for a snapshot. Sets of features are there where they are not empty.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let sets = [&self.missing, &self.incomplete];
+        let sets = [&self.missing, &self.incomplete, &self.approximate];
         let given = sets.map(|set| !set.is_empty());
         out.extend_from_slice(&[
             self.verdict as u8,
@@ -175,7 +177,7 @@ impl Assessment {
                 Lateness::Late => 1,
                 Lateness::Beyond => 2,
             },
-            u8::from(given[0]) | u8::from(given[1]) << 1,
+            u8::from(given[0]) | u8::from(given[1]) << 1 | u8::from(given[2]) << 2,
             self.rescore.write(),
         ]);
         out.extend_from_slice(&self.tier.write());
@@ -219,6 +221,7 @@ impl Assessment {
             },
             missing: set(1)?,
             incomplete: set(2)?,
+            approximate: set(4)?,
             dropped,
             rescore: Rescore::read(rescore).ok_or(Unreadable)?,
             made_with,
@@ -244,6 +247,7 @@ impl Assessment {
             } as i32,
             missing_features: names(&self.missing),
             incomplete_features: names(&self.incomplete),
+            approximate_features: names(&self.approximate),
             dropped_attributes: (0..version.texts.len())
                 .filter(|slot| self.dropped & (1 << slot) != 0)
                 .map(|slot| version.texts[slot].clone())

@@ -4,7 +4,7 @@
 //! stands in major units: exact integers of minor units first, one division last.
 
 use crate::{
-    history::Reading,
+    history::{Reading, When},
     plan::{EntityLayout, MAX_FEATURES, OwnOp, Plan, WindowFeature, WindowOp},
     transaction::{AmountMinor, Transaction},
 };
@@ -77,6 +77,8 @@ pub struct Seen {
     pub missing: FeatureSet,
     /// Features whose window begins before the state is complete.
     pub incomplete: FeatureSet,
+    /// Features whose window begins or ends within events that are told apart no more.
+    pub approximate: FeatureSet,
     /// Whether it came late.
     pub lateness: Lateness,
 }
@@ -137,7 +139,12 @@ pub(crate) fn windows(
     let scale = plan.currency.scale();
     for feature in &layout.features {
         match window(feature, reading, t, scale) {
-            Some(value) => put(row, feature.feature, value, &mut seen.missing),
+            Some(value) => {
+                put(row, feature.feature, value, &mut seen.missing);
+                if reading.is_approximate(feature) {
+                    seen.approximate.insert(feature.feature);
+                }
+            }
             None => {
                 row[feature.feature] = f64::NAN;
                 seen.incomplete.insert(feature.feature);
@@ -150,7 +157,6 @@ pub(crate) fn windows(
 fn window(feature: &WindowFeature, reading: &Reading, t: &Transaction, scale: i64) -> Option<f64> {
     let is_counted = feature.inclusive && feature.kinds.contains(t.kind);
     let amount = t.amount.filter(|_| is_counted);
-    let seconds_since = |time: i64| t.event_time.0.saturating_sub(time) as f64 / 1e6;
     let bounded = !matches!(feature.op, WindowOp::SinceLast(_) | WindowOp::SinceFirst(_));
     if bounded && reading.is_incomplete(feature) {
         return None;
@@ -160,14 +166,12 @@ fn window(feature: &WindowFeature, reading: &Reading, t: &Transaction, scale: i6
         WindowOp::Sum(sum) => {
             reading.sum(feature, sum).wrapping_add(amount.map_or(0, |own| own.0)) as f64 / scale as f64
         }
-        WindowOp::Mean(amounts) => {
-            let present = reading.sum(feature, amounts.present) + i64::from(amount.is_some());
+        WindowOp::Mean { sum, present } => {
+            let present = reading.count(feature, present) + i64::from(amount.is_some());
             if present == 0 {
                 return Some(f64::NAN);
             }
-            let sum = reading
-                .sum(feature, amounts.sum)
-                .wrapping_add(amount.map_or(0, |own| own.0));
+            let sum = reading.sum(feature, sum).wrapping_add(amount.map_or(0, |own| own.0));
             sum as f64 / (present * scale) as f64
         }
         WindowOp::Min(place) => extreme(
@@ -182,12 +186,8 @@ fn window(feature: &WindowFeature, reading: &Reading, t: &Transaction, scale: i6
             i64::max,
             scale,
         ),
-        WindowOp::SinceLast(place) => reading
-            .newest(feature, place)
-            .map_or(f64::NAN, |time| seconds_since(time.0)),
-        WindowOp::SinceFirst(place) => reading
-            .oldest(feature, place)
-            .map_or(f64::NAN, |time| seconds_since(time.0)),
+        WindowOp::SinceLast(place) => return since(reading.newest(feature, place), t),
+        WindowOp::SinceFirst(place) => return since(reading.oldest(feature, place), t),
         WindowOp::Risk { count, frauds } => {
             let count = reading.count(feature, count);
             if count == 0 {
@@ -197,6 +197,14 @@ fn window(feature: &WindowFeature, reading: &Reading, t: &Transaction, scale: i6
             }
         }
     })
+}
+
+fn since(when: When, t: &Transaction) -> Option<f64> {
+    match when {
+        When::At(time) => Some(t.event_time.0.saturating_sub(time.0) as f64 / 1e6),
+        When::Never => Some(f64::NAN),
+        When::Unknown => None,
+    }
 }
 
 fn extreme(before: Option<i64>, own: Option<AmountMinor>, choose: fn(i64, i64) -> i64, scale: i64) -> f64 {

@@ -3,17 +3,26 @@
 //! Windows are in event time over what was folded before. Nothing here depends on a clock, on how inputs were batched, or
 //! on what the scorer answered.
 
+mod cost;
 mod entity;
 mod erased;
 mod extremes;
+mod fade;
+mod head;
+mod index;
+mod ledger;
 mod prefetch;
 mod reading;
 mod ring;
+mod side;
 mod sweep;
+mod tiles;
 
+pub use cost::Costs;
 use entity::EntityHistory;
 use erased::Erased;
-pub(crate) use reading::Reading;
+pub use ledger::Live;
+pub(crate) use reading::{Reading, When};
 
 use crate::{
     features::{self, FeatureSet, Lateness, Seen},
@@ -21,11 +30,45 @@ use crate::{
     transaction::{EventTime, KeyHash, Labelled, Transaction},
 };
 
+/// What bounds a state. Others are another state: these are a part of what a program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Most bytes, as [`Costs`] counts them: what is oldest is evicted beyond four fifths of it. The last fifth is for what
+    /// is dead and was not taken away yet.
+    pub bytes: u64,
+    /// Most events of one key, and most frauds, that are told apart; older ones become tiles.
+    pub rows_a_key: usize,
+    /// Most tiles of each that a key has.
+    pub tiles_a_key: usize,
+}
+
+impl Bounds {
+    /// No bounds but that of what is told apart.
+    pub const NONE: Bounds = Bounds {
+        bytes: u64::MAX,
+        rows_a_key: 1 << 16,
+        tiles_a_key: 128,
+    };
+}
+
+/// What one entity holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What is live.
+    pub live: Live,
+    /// What it is counted with.
+    pub bytes: i64,
+    /// Through when events were evicted; nothing where none were.
+    pub evicted_through: Option<EventTime>,
+}
+
 /// The state of one program.
 #[derive(Clone, Debug)]
 pub struct History {
     /// The newest event time folded.
     watermark: EventTime,
+    complete_since: EventTime,
+    bounds: Bounds,
     entities: Vec<EntityHistory>,
     /// By entity.
     erased: Vec<Erased>,
@@ -36,13 +79,15 @@ pub struct History {
 impl History {
     /// An empty state. Events with an event time through `complete_since` are unknown to it: windows that begin before are
     /// missing. `EventTime(i64::MIN)` says that nothing happened before.
-    pub fn new(plan: &Plan, complete_since: EventTime) -> History {
+    pub fn new(plan: &Plan, complete_since: EventTime, bounds: Bounds) -> History {
         History {
             watermark: EventTime(i64::MIN),
+            complete_since,
+            bounds,
             entities: plan
                 .layouts
                 .iter()
-                .map(|layout| EntityHistory::new(layout, complete_since))
+                .map(|layout| EntityHistory::new(layout, complete_since, bounds))
                 .collect(),
             erased: vec![Erased::default(); plan.layouts.len()],
             rows: vec![
@@ -63,12 +108,37 @@ impl History {
 
     /// Writes the state, but for caches, in an order that does not depend on where it lies in memory: equal bytes are equal
     /// states.
-    pub fn write_canonical(&self, write: &mut impl FnMut(&[u8])) {
+    pub fn write_canonical(&self, plan: &Plan, write: &mut impl FnMut(&[u8])) {
         write(&self.watermark.0.to_le_bytes());
-        for (entity, erased) in self.entities.iter().zip(&self.erased) {
-            entity.write_canonical(write);
+        let entities = plan.layouts.iter().zip(&self.entities);
+        for ((layout, entity), erased) in entities.zip(&self.erased) {
+            entity.write_canonical(layout, write);
             erased.write(write);
         }
+    }
+
+    /// Since when it is complete, but for what was evicted.
+    pub fn complete_since(&self) -> EventTime {
+        self.complete_since
+    }
+
+    /// What bounds it.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// What is held of each entity, by slot.
+    pub fn held(&self) -> impl Iterator<Item = Held> + '_ {
+        self.entities.iter().map(|entity| Held {
+            live: entity.ledger.live(),
+            bytes: entity.bytes(),
+            evicted_through: (entity.evicted_through > i64::MIN).then_some(EventTime(entity.evicted_through)),
+        })
+    }
+
+    /// What each entity's things are counted with, by slot.
+    pub fn costs(&self) -> impl Iterator<Item = Costs> + '_ {
+        self.entities.iter().map(|entity| entity.costs)
     }
 
     /// Whether an event comes too late to be folded.
@@ -82,6 +152,7 @@ impl History {
         let mut seen = Seen {
             missing: FeatureSet::default(),
             incomplete: FeatureSet::default(),
+            approximate: FeatureSet::default(),
             lateness: Lateness::InOrder,
         };
         features::own(plan, t, row, &mut seen.missing);
@@ -96,7 +167,7 @@ impl History {
             match key.filter(|_| !beyond) {
                 None => features::unknown(layout, row, &mut seen.missing),
                 Some(key) => {
-                    let number = entity.find(key);
+                    let number = entity.find(layout, key);
                     if number.is_some_and(|number| entity.holds_later(number, t.event_time)) {
                         seen.lateness = Lateness::Late;
                     }
@@ -111,11 +182,14 @@ impl History {
 
     /// Tells of transactions that will be seen next, a few dozen at most, so that what they read is in the caches by then:
     /// each step asks for the memory of all before any of it is needed. Nothing depends on whether this is called.
-    pub fn announce<'a>(&mut self, plan: &Plan, coming: impl Iterator<Item = &'a Transaction> + Clone) {
-        for (slot, (layout, entity)) in plan.layouts.iter().zip(&mut self.entities).enumerate() {
-            let keys = || coming.clone().filter_map(|t| t.entities[slot]);
-            keys().for_each(|key| entity.announce(layout, key));
-            keys().for_each(|key| entity.approach(layout, key));
+    pub fn announce<'a>(&self, plan: &Plan, coming: impl Iterator<Item = &'a Transaction> + Clone) {
+        for (slot, (layout, entity)) in plan.layouts.iter().zip(&self.entities).enumerate() {
+            if !layout.features.is_empty() {
+                let keys = || coming.clone().filter_map(|t| t.entities[slot]);
+                keys().for_each(|key| entity.announce(key));
+                keys().for_each(|key| entity.approach(key));
+                keys().for_each(|key| entity.reach(layout, key));
+            }
         }
     }
 
@@ -126,13 +200,14 @@ impl History {
             erased.expire(EventTime(self.watermark.0.saturating_sub(layout.retention_us)));
         }
         for ((layout, entity), key) in plan.layouts.iter().zip(&mut self.entities).zip(&t.entities) {
+            entity.advance(layout, self.watermark.0);
             if let &Some(key) = key
                 && layout.kinds.contains(t.kind)
             {
-                let evict_through = self.watermark.0.saturating_sub(layout.retention_us);
-                entity.fold(layout, key, t.event_time, t.kind, t.amount, evict_through);
+                entity.fold(layout, key, t.event_time, t.kind, t.amount);
             }
         }
+        self.bound(plan);
     }
 
     /// Erases a key of the entity in a slot: what it did is gone, and windows that reach back before now are incomplete for
@@ -153,9 +228,32 @@ impl History {
             if let &Some(key) = key
                 && !layout.frauds.is_empty()
             {
-                let evict_through = self.watermark.0.saturating_sub(layout.retention_us);
-                entity.label(layout, key, label, evict_through);
+                entity.label(layout, key, label);
             }
+        }
+        self.bound(plan);
+    }
+
+    /// Sees to it that the bounds hold: of what holds most, what is oldest goes. So a flood of one entity's keys costs that
+    /// entity its past, and no other.
+    fn bound(&mut self, plan: &Plan) {
+        let most = (self.bounds.bytes / 5).saturating_mul(4);
+        while self
+            .entities
+            .iter()
+            .map(EntityHistory::bytes)
+            .sum::<i64>()
+            .unsigned_abs()
+            > most
+        {
+            // Of those that hold as much, the first.
+            let largest = self.entities.iter_mut().rev().max_by_key(|entity| entity.bytes());
+            if !largest.is_some_and(EntityHistory::evict) {
+                break;
+            }
+        }
+        for (layout, entity) in plan.layouts.iter().zip(&mut self.entities) {
+            entity.look(layout);
         }
     }
 }
@@ -207,7 +305,7 @@ mod tests {
 
     #[test]
     fn late_means_that_a_history_holds_something_later() {
-        let mut history = History::new(&plan(), EventTime(i64::MIN));
+        let mut history = History::new(&plan(), EventTime(i64::MIN), Bounds::NONE);
         history.fold(&plan(), &at(1_000, Kind::Purchase, [Some(1), Some(2), Some(3)]));
         // Time, kind, keys; what it is.
         let cases = [
@@ -229,7 +327,7 @@ mod tests {
 
     #[test]
     fn kinds_that_no_feature_counts_move_the_watermark_and_nothing_else() {
-        let mut history = History::new(&plan(), EventTime(i64::MIN));
+        let mut history = History::new(&plan(), EventTime(i64::MIN), Bounds::NONE);
         history.fold(&plan(), &at(1_000, Kind::Refund, [Some(1), Some(2), None]));
         let (seen, row) = see(&mut history, &at(950, Kind::Purchase, [Some(1), Some(2), None]));
         assert_eq!((seen.lateness, row[1]), (Lateness::InOrder, 0.0));
@@ -238,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_has_no_value_says_whether_it_is_missing_or_incomplete() {
-        let mut history = History::new(&plan(), EventTime(500));
+        let mut history = History::new(&plan(), EventTime(500), Bounds::NONE);
         // Time, keys; missing, incomplete.
         let cases = [
             (600, [Some(1), None, None], set(&[2]), set(&[])),
@@ -265,7 +363,7 @@ mod tests {
 
     #[test]
     fn what_comes_too_late_has_its_own_fields_only() {
-        let mut history = History::new(&plan(), EventTime(i64::MIN));
+        let mut history = History::new(&plan(), EventTime(i64::MIN), Bounds::NONE);
         history.fold(&plan(), &at(1_000, Kind::Purchase, [Some(1), Some(2), None]));
         let (seen, row) = see(&mut history, &at(10, Kind::Purchase, [Some(1), Some(2), None]));
         assert_eq!(row[0], 1.5);
@@ -274,7 +372,7 @@ mod tests {
 
     #[test]
     fn announcing_changes_nothing() {
-        let mut told = History::new(&plan(), EventTime(i64::MIN));
+        let mut told = History::new(&plan(), EventTime(i64::MIN), Bounds::NONE);
         let mut untold = told.clone();
         for place in 0..200 {
             let key = Some(u128::from(place % 7_u64));

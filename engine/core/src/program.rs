@@ -103,7 +103,7 @@ pub enum Whose {
 }
 
 impl Program {
-    /// A program with nothing in its state, complete since a time.
+    /// A program with a state that nothing was taken into yet.
     pub fn new(
         place: u16,
         gate: Gate,
@@ -111,7 +111,7 @@ impl Program {
         plan: Plan,
         policy: Policy,
         model: Option<Model>,
-        complete_since: EventTime,
+        history: History,
     ) -> Result<Program, String> {
         let model_digest = model.as_ref().map_or(&[][..], |model| &model.digest);
         let version = Version::new(&plan, &policy.digest, model_digest);
@@ -125,8 +125,8 @@ impl Program {
         Ok(Program {
             name: name.to_owned(),
             gate,
-            history: History::new(&plan, complete_since),
-            complete_since,
+            complete_since: history.complete_since(),
+            history,
             row: vec![f64::NAN; plan.features.len()],
             plan,
             blind,
@@ -165,7 +165,8 @@ impl Program {
         const NOTHING_IS_KNOWN: EventTime = EventTime(253_402_300_799_999_999);
         let gate = Gate::new(self.place, &self.name, &self.plan, key, self.policy.card_number_in_key);
         let (plan, policy) = (self.plan.clone(), self.policy.clone());
-        let mut program = Program::new(self.place, gate, &self.name, plan, policy, None, NOTHING_IS_KNOWN)?;
+        let history = History::new(&plan, NOTHING_IS_KNOWN, self.history.bounds());
+        let mut program = Program::new(self.place, gate, &self.name, plan, policy, None, history)?;
         program.stands_in = self.answers();
         Ok(program)
     }
@@ -204,7 +205,7 @@ impl Program {
 
     /// Begins its state anew, complete since another time.
     pub(crate) fn begin(&mut self, complete_since: EventTime) {
-        self.history = History::new(&self.plan, complete_since);
+        self.history = History::new(&self.plan, complete_since, self.history.bounds());
         self.complete_since = complete_since;
     }
 
@@ -215,6 +216,7 @@ impl Program {
             name: &self.name,
             complete_since: self.complete_since,
             watermark: self.history.watermark(),
+            bounds: self.history.bounds(),
             plan: &self.plan.json,
             policy: &self.policy.json,
             model_digest: self.model.as_ref().map_or(&[], |model| &model.digest),

@@ -342,7 +342,7 @@ impl Engine {
             write(&program.plan.digest);
             let EventTime(complete_since) = program.complete_since;
             write(&complete_since.to_le_bytes());
-            program.history.write_canonical(&mut write);
+            program.history.write_canonical(&program.plan, &mut write);
             for (time, minor) in program.blind.exposure() {
                 write(&time.0.to_le_bytes());
                 write(&minor.to_le_bytes());

@@ -9,6 +9,7 @@ use crate::{
     admit::{Admitted, AdmittedErasure, AdmittedLabel, AdmittedOutcome, Gate, Mode},
     assessment::{Assessment, Tier},
     broken::{self, Broken},
+    history::{Bounds, History},
     journal::{
         Draft, Durability, Journal,
         record::{Again, Passed},
@@ -39,6 +40,8 @@ pub struct Limits {
     pub known_ids: usize,
     /// The most inputs of one drain.
     pub drain: usize,
+    /// What bounds the state of each program.
+    pub history: Bounds,
     /// How far ahead of the clock an event time may lie, in microseconds; `None` when history is replayed.
     pub ahead_us: Option<i64>,
 }
@@ -295,7 +298,8 @@ impl Engine {
             return Err(ProgramError("a program needs a name of its own".to_owned()));
         }
         let gate = Gate::new(place, name, &plan, &self.key, policy.card_number_in_key);
-        let program = Program::new(place, gate, name, plan, policy, model, complete_since);
+        let history = History::new(&plan, complete_since, self.limits.history);
+        let program = Program::new(place, gate, name, plan, policy, model, history);
         self.programs.push(program.map_err(ProgramError)?);
         Ok(())
     }

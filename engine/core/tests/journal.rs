@@ -367,7 +367,7 @@ fn under_another_plan_a_journal_is_folded_as_if_that_plan_had_always_been() {
         let program = engine.program("shop").unwrap();
         program
             .history
-            .write_canonical(&mut |part: &[u8]| bytes.extend_from_slice(part));
+            .write_canonical(&program.plan, &mut |part: &[u8]| bytes.extend_from_slice(part));
         bytes
     };
     assert_eq!(canonical(&moved), canonical(&fresh));

@@ -9,6 +9,7 @@ use std::sync::{
 };
 
 use fraudgate_core::{
+    history::Bounds,
     journal::{reader::Next, reader::Reader, record::Record, record::Records},
     key::HashKey,
     ladder::{Admission, Cause, Trial},
@@ -95,6 +96,7 @@ fn made(students: Students, policy: &str) -> Made {
     };
     let limits = Limits {
         known_ids: 1_000,
+        history: Bounds::NONE,
         drain: 100,
         ahead_us: None,
     };

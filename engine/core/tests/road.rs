@@ -4,6 +4,7 @@
 mod shop;
 
 use fraudgate_core::{
+    history::Bounds,
     refusal::Refusal,
     road::{Answer, Asked, Engine},
     transaction::EventTime,
@@ -25,6 +26,7 @@ fn engine(scores: bool) -> Engine {
     Made {
         plan: PLAN,
         known_ids: 10_000,
+        history: Bounds::NONE,
         scores,
         complete_since: EventTime(0),
         ..Made::default()

@@ -5,7 +5,7 @@ use arrow_array::{
     ffi::{FFI_ArrowArray, FFI_ArrowSchema},
     ffi_stream::FFI_ArrowArrayStream,
 };
-use fraudgate_core::{key::HashKey, plan::Plan, transaction::EventTime};
+use fraudgate_core::{history::Bounds, key::HashKey, plan::Plan, transaction::EventTime};
 use fraudgate_server::table::{self, Precision};
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
@@ -22,13 +22,31 @@ pub(crate) struct Folder(table::Folder);
 #[pymethods]
 impl Folder {
     #[new]
-    fn new(plan: &[u8], hash_key: [u8; 32], complete_since_us: i64) -> PyResult<Folder> {
+    #[pyo3(signature = (plan, hash_key, complete_since_us, *, history_bytes=None, rows_a_key=None, tiles_a_key=None))]
+    fn new(
+        plan: &[u8],
+        hash_key: [u8; 32],
+        complete_since_us: i64,
+        history_bytes: Option<u64>,
+        rows_a_key: Option<usize>,
+        tiles_a_key: Option<usize>,
+    ) -> PyResult<Folder> {
+        let bounds = Bounds {
+            bytes: history_bytes.unwrap_or(Bounds::NONE.bytes),
+            rows_a_key: rows_a_key.unwrap_or(Bounds::NONE.rows_a_key),
+            tiles_a_key: tiles_a_key.unwrap_or(Bounds::NONE.tiles_a_key),
+        };
         let plan = Plan::parse(plan).map_err(value_error)?;
         let key = HashKey {
             version: 1,
             secret: hash_key,
         };
-        Ok(Folder(table::Folder::new(plan, &key, EventTime(complete_since_us))))
+        Ok(Folder(table::Folder::new(
+            plan,
+            &key,
+            EventTime(complete_since_us),
+            bounds,
+        )))
     }
 
     #[pyo3(signature = (transactions, labels=None, *, precision="float32"))]

@@ -7,6 +7,7 @@ use std::{
 
 use arrow_array::{RecordBatch, StructArray};
 use fraudgate_core::{
+    history::Bounds,
     key::HashKey,
     model::hex,
     plan::Plan,
@@ -104,6 +105,7 @@ impl Backfill {
         let limits = Limits {
             known_ids,
             drain: DRAIN,
+            history: Bounds::NONE,
             ahead_us: None,
         };
         // No receipt of a backfill is shown, so its life needs no number.

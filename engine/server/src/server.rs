@@ -70,6 +70,7 @@ impl Server {
         let tls = acceptor(tls).map_err(|e| error("tls")(&e))?;
         let limits = Limits {
             known_ids: config.known_ids,
+            history: config.history.bounds(),
             drain: config.queue,
             ahead_us: config.ahead_us,
         };

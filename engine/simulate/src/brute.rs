@@ -1,10 +1,13 @@
-//! What every feature is, in the fewest lines: over a plain list of all that was accepted, with nothing evicted, indexed or
-//! summed ahead. It reads the plan's JSON by itself.
+//! What every feature is, in the fewest lines: over plain lists of what each key did, with nothing indexed or summed ahead.
+//! It reads the plan's JSON by itself. What is bounded is bounded here too, by counting all there is each time.
 
-use std::collections::BTreeMap;
-
-use fraudgate_core::transaction::{KeyHash, Kind, Labelled, Transaction};
+use fraudgate_core::{
+    history::{Bounds, Costs},
+    transaction::{KeyHash, Kind, Labelled, Transaction},
+};
 use serde::Deserialize;
+
+use crate::keys::Entity;
 
 #[derive(Clone, Deserialize)]
 struct Declared {
@@ -12,15 +15,16 @@ struct Declared {
     features: Vec<Feature>,
 }
 
+/// A feature, as the plan declares it.
 #[derive(Clone, Deserialize)]
-struct Feature {
+pub struct Feature {
     name: String,
-    op: String,
+    pub(crate) op: String,
     number: Option<usize>,
     entity: Option<usize>,
-    window_us: Option<i64>,
-    delay_us: Option<i64>,
-    inclusive: Option<bool>,
+    pub(crate) window_us: Option<i64>,
+    pub(crate) delay_us: Option<i64>,
+    pub(crate) inclusive: Option<bool>,
     #[serde(rename = "where")]
     filter: Option<Filter>,
 }
@@ -57,22 +61,27 @@ pub enum Comes {
 pub struct Brute {
     plan: Declared,
     complete_since: i64,
-    folded: Vec<Transaction>,
-    /// By entity, key and transaction: the last one stands.
-    labels: BTreeMap<(usize, u128, u128), Labelled>,
-    /// By entity and key: the newest event time that was folded when it was erased.
-    erased: BTreeMap<(usize, u128), i64>,
+    bounds: Bounds,
+    newest: i64,
+    entities: Vec<Entity>,
 }
 
 impl Brute {
-    /// Nothing is folded yet.
-    pub fn new(plan: &str, complete_since: i64) -> Result<Brute, String> {
+    /// Nothing is folded yet. `costs` are the entities'.
+    pub fn new(plan: &str, complete_since: i64, bounds: Bounds, costs: &[Costs]) -> Result<Brute, String> {
+        let plan: Declared = serde_json::from_str(plan).map_err(|e| e.to_string())?;
+        let entities = costs.iter().enumerate();
         Ok(Brute {
-            plan: serde_json::from_str(plan).map_err(|e| e.to_string())?,
+            entities: entities
+                .map(|(slot, &costs)| {
+                    let features = plan.features.iter().filter(|feature| feature.entity == Some(slot));
+                    Entity::new(features.cloned().collect(), plan.lateness_us, costs)
+                })
+                .collect(),
+            plan,
             complete_since,
-            folded: Vec::new(),
-            labels: BTreeMap::new(),
-            erased: BTreeMap::new(),
+            bounds,
+            newest: i64::MIN,
         })
     }
 
@@ -83,130 +92,105 @@ impl Brute {
 
     /// The newest event time that is folded.
     pub fn newest(&self) -> i64 {
-        self.folded.iter().map(|t| t.event_time.0).max().unwrap_or(i64::MIN)
+        self.newest
     }
 
     /// How a transaction comes.
     pub fn comes(&self, t: &Transaction) -> Comes {
-        if t.event_time.0 < self.newest().saturating_sub(self.plan.lateness_us) {
+        if t.event_time.0 < self.newest.saturating_sub(self.plan.lateness_us) {
             return Comes::Beyond;
         }
-        let read = |entity: usize, kind: Kind| {
-            let of_entity = self
-                .plan
-                .features
-                .iter()
-                .filter(|feature| feature.entity == Some(entity));
-            of_entity.into_iter().any(|feature| feature.counts(kind))
-        };
-        let later = self.folded.iter().any(|other| {
-            let shared = |(entity, key): (usize, &Option<KeyHash>)| {
-                key.is_some() && *key == t.entities[entity] && read(entity, other.kind)
-            };
-            other.event_time > t.event_time && other.entities.iter().enumerate().any(shared)
+        let later = self.entities.iter().zip(&t.entities).any(|(entity, key)| {
+            let key = key.and_then(|key| entity.keys.get(&key.0));
+            key.is_some_and(|key| key.holds_later(t.event_time.0))
         });
         if later { Comes::Late } else { Comes::InOrder }
     }
 
     /// Takes a transaction in, unless it is too late.
     pub fn fold(&mut self, t: &Transaction) {
-        if self.comes(t) != Comes::Beyond {
-            self.folded.push(t.clone());
+        if self.comes(t) == Comes::Beyond {
+            return;
         }
+        self.newest = self.newest.max(t.event_time.0);
+        for (entity, key) in self.entities.iter_mut().zip(&t.entities) {
+            entity.bury(self.newest);
+            if let Some(key) = key
+                && entity.counts(t.kind)
+            {
+                entity.fold(key.0, t, &self.bounds);
+            }
+        }
+        self.bound();
     }
 
     /// Takes a label in.
     pub fn label(&mut self, label: &Labelled) {
-        for (entity, key) in label.entities.iter().enumerate() {
-            if let Some(key) = key {
-                self.labels.insert((entity, key.0, label.transaction.0), label.clone());
+        for (entity, key) in self.entities.iter_mut().zip(&label.entities) {
+            if let Some(key) = key
+                && entity.features.iter().any(|feature| feature.op == "risk")
+            {
+                entity.label(key.0, label, &self.bounds, self.newest);
             }
+        }
+        self.bound();
+    }
+
+    /// Evicts what is oldest of the entity that holds most, until the budget holds.
+    fn bound(&mut self) {
+        let most = (self.bounds.bytes / 5).saturating_mul(4) as i128;
+        while self
+            .entities
+            .iter()
+            .map(|entity| i128::from(entity.bytes()))
+            .sum::<i128>()
+            > most
+        {
+            let largest = self.entities.iter().map(Entity::bytes).max();
+            let Some(entity) = self.entities.iter_mut().find(|entity| Some(entity.bytes()) == largest) else {
+                return;
+            };
+            entity.evict(self.newest);
         }
     }
 
     /// Erases a key: nothing of it is known any more, nor will be of what came until now.
     pub fn erase(&mut self, entity: usize, key: KeyHash) {
-        for t in &mut self.folded {
-            t.entities[entity] = t.entities[entity].filter(|of| *of != key);
-        }
-        self.labels.retain(|&(of, whose, _), _| (of, whose) != (entity, key.0));
-        self.erased.insert((entity, key.0), self.newest());
+        self.entities[entity].erase(key.0, self.newest);
     }
 
-    /// A transaction's features before it is folded.
-    pub fn row(&self, t: &Transaction) -> Vec<Value> {
+    /// A transaction's features before it is folded, and whether each is approximate.
+    pub fn row(&self, t: &Transaction) -> Vec<(Value, bool)> {
         let beyond = self.comes(t) == Comes::Beyond;
         let value = |feature: &Feature| match (feature.op.as_str(), feature.entity) {
-            ("amount", _) => given(t.amount.map(|amount| amount.0 as f64 / 100.0)),
-            ("number", _) => given(
+            ("amount", _) => exact(t.amount.map(|amount| amount.0 as f64 / 100.0)),
+            ("number", _) => exact(
                 feature
                     .number
                     .map(|slot| t.numbers[slot])
                     .filter(|number| !number.is_nan()),
             ),
             (_, Some(entity)) => match t.entities[entity] {
-                Some(key) if !beyond => self.aggregate(feature, entity, key, t),
-                _ => Value::Missing,
+                Some(key) if !beyond => self.entities[entity].aggregate(feature, key, t, self.complete_since),
+                _ => exact(None),
             },
-            _ => Value::Missing,
+            _ => exact(None),
         };
         self.plan.features.iter().map(value).collect()
-    }
-
-    fn aggregate(&self, feature: &Feature, entity: usize, key: KeyHash, t: &Transaction) -> Value {
-        let of_key = self
-            .folded
-            .iter()
-            .filter(|e| e.entities[entity] == Some(key) && feature.counts(e.kind));
-        let (Some(window), Some(delay)) = (feature.window_us, feature.delay_us) else {
-            let times = of_key.map(|e| e.event_time.0).filter(|&time| time <= t.event_time.0);
-            let time = if feature.op == "since_last" {
-                times.max()
-            } else {
-                times.min()
-            };
-            return given(time.map(|time| (t.event_time.0 - time) as f64 / 1e6));
-        };
-        let end = t.event_time.0 - delay;
-        let begin = end - window;
-        let erased = self.erased.get(&(entity, key.0)).copied().unwrap_or(i64::MIN);
-        if begin < self.complete_since.max(erased) {
-            return Value::Incomplete;
-        }
-        let within = |time: i64| begin < time && time <= end;
-        let mut events: Vec<&Transaction> = of_key.filter(|e| within(e.event_time.0)).collect();
-        if feature.op == "risk" {
-            let frauds = self.labels.iter().filter(|((of, whose, _), label)| {
-                let is_fraud = label.fraud == Some(true) && feature.counts(label.kind);
-                (*of, *whose) == (entity, key.0) && is_fraud && within(label.event_time.0)
-            });
-            let risk = frauds.count() as f64 / events.len().max(1) as f64;
-            return given(Some(if events.is_empty() { 0.0 } else { risk }));
-        }
-        if feature.inclusive == Some(true) && feature.counts(t.kind) {
-            events.push(t);
-        }
-        let amounts: Vec<i64> = events.iter().filter_map(|e| e.amount.map(|amount| amount.0)).collect();
-        let sum: i64 = amounts.iter().sum();
-        let minor = |minor: &i64| *minor as f64 / 100.0;
-        given(match feature.op.as_str() {
-            "count" => Some(events.len() as f64),
-            "sum" => Some(sum as f64 / 100.0),
-            "mean" => (!amounts.is_empty()).then(|| sum as f64 / (amounts.len() as i64 * 100) as f64),
-            "min" => amounts.iter().min().map(minor),
-            "max" => amounts.iter().max().map(minor),
-            _ => None,
-        })
     }
 }
 
 impl Feature {
-    fn counts(&self, kind: Kind) -> bool {
+    pub(crate) fn counts(&self, kind: Kind) -> bool {
         let kinds = self.filter.as_ref().map(|filter| &filter.kinds);
         kinds.is_some_and(|kinds| kinds.iter().any(|name| Kind::parse(name) == Some(kind)))
     }
 }
 
-fn given(value: Option<f64>) -> Value {
+pub(crate) fn given(value: Option<f64>) -> Value {
     value.map_or(Value::Missing, |value| Value::Is(value as f32))
+}
+
+fn exact(value: Option<f64>) -> (Value, bool) {
+    (given(value), false)
 }

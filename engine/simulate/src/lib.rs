@@ -4,6 +4,7 @@
 pub mod brute;
 pub mod clients;
 pub mod disk;
+pub mod keys;
 pub mod life;
 pub mod random;
 pub mod run;

@@ -49,6 +49,8 @@ impl Played {
         seen.unfolded += more.unfolded;
         seen.features += more.features;
         seen.erased += more.erased;
+        seen.approximate += more.approximate;
+        seen.incomplete += more.incomplete;
         seen.late += more.late;
         seen.lost += more.lost;
         let (suffered, more) = (&mut self.suffered, other.suffered);
@@ -79,10 +81,10 @@ impl std::fmt::Display for Played {
         } = self;
         write!(
             f,
-            "{} inputs taken, {} retransmissions, {} ids with another payload, {} refused, {} scored and not taken, {} late, {} keys erased, \
-             {} features compared; {} processes and {} machines died, {} stopped well, {} inputs lost that nothing was \
-             promised of; {} writes, {} syncs, {} reads failed; {} pages torn, {} lost; {} flipped bits named, {} not read; {} snapshots taken, {} \
-             begun from, {} passed over",
+            "{} inputs taken, {} retransmissions, {} ids with another payload, {} refused, {} scored and not taken, {} late, \
+             {} keys erased, {} features compared, {} of them approximate and {} incomplete; {} processes and {} machines \
+             died, {} stopped well, {} inputs lost that nothing was promised of; {} writes, {} syncs, {} reads failed; {} \
+             pages torn, {} lost; {} flipped bits named, {} not read; {} snapshots taken, {} begun from, {} passed over",
             seen.taken,
             seen.replayed,
             seen.reused,
@@ -91,6 +93,8 @@ impl std::fmt::Display for Played {
             seen.late,
             seen.erased,
             seen.features,
+            seen.approximate,
+            seen.incomplete,
             deaths[0],
             deaths[1],
             deaths[2],
@@ -145,6 +149,7 @@ pub fn play(seed: u64, aloud: bool) -> Result<Played, String> {
         let Scenario {
             settings,
             known_ids,
+            history,
             drain,
             ahead_us,
             keys,
@@ -155,7 +160,7 @@ pub fn play(seed: u64, aloud: bool) -> Result<Played, String> {
             served,
         } = &scenario;
         format!(
-            "{} programs, {settings:?}, {known_ids} known ids, drains of {drain}, ahead {ahead_us:?}, {keys} keys, \
+            "{} programs, {settings:?}, {known_ids} known ids, {history:?}, drains of {drain}, ahead {ahead_us:?}, {keys} keys, \
              pages of {page}, {faults:?}, {steps} steps, a death in {crash}",
             served.len()
         )

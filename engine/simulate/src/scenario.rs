@@ -7,6 +7,7 @@ use std::{
 };
 
 use fraudgate_core::{
+    history::Bounds,
     key::HashKey,
     model::{Forest, ForestFailure, Manifest, Model, hex},
     plan::Plan,
@@ -72,6 +73,8 @@ pub struct Scenario {
     pub known_ids: usize,
     /// The most inputs of a drain.
     pub drain: usize,
+    /// What bounds each program's state.
+    pub history: Bounds,
     /// How far ahead of the clock an event may lie.
     pub ahead_us: Option<i64>,
     /// Keys of each entity; the first are the hottest.
@@ -126,6 +129,11 @@ impl Scenario {
             },
             known_ids: random.one_of(&[drain, 16, 40, 1_000]).max(drain),
             drain,
+            history: Bounds {
+                bytes: random.one_of(&[u64::MAX, u64::MAX, 1_500, 4_000, 12_000]),
+                rows_a_key: random.one_of(&[1, 2, 5, 1_000]),
+                tiles_a_key: random.one_of(&[1, 2, 4, 128]),
+            },
             ahead_us: random.one_of(&[None, Some(60_000_000)]),
             keys: random.one_of(&[2, 5, 20]),
             page: random.one_of(&[64, 512, 4_096]),
@@ -145,6 +153,7 @@ impl Scenario {
     pub fn engine(&self, rows: &Rows, ahead_us: Option<i64>) -> Result<Engine, String> {
         let limits = Limits {
             known_ids: self.known_ids,
+            history: self.history,
             drain: self.drain,
             ahead_us,
         };

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use fraudgate_core::{
     admit::{Admitted, AdmittedErasure, Mode},
+    history::Costs,
     journal::{
         Durability,
         record::{Record, Stated},
@@ -67,6 +68,10 @@ pub struct Seen {
     pub erased: u64,
     /// Features compared.
     pub features: u64,
+    /// Those of them that were approximate, and that were incomplete.
+    pub approximate: u64,
+    /// Likewise.
+    pub incomplete: u64,
     /// Transactions that came late, or too late.
     pub late: u64,
     /// Inputs lost in a death, of which nobody was promised that they survive it.
@@ -292,7 +297,7 @@ impl Truth {
         let brute = &self.brutes[usize::from(admitted.program)];
         let expected = brute.row(&admitted.transaction);
         must(expected.len() == row.len(), "the row has another length")?;
-        for ((name, expected), &value) in brute.names().zip(expected).zip(row) {
+        for ((name, (expected, approximate)), &value) in brute.names().zip(expected).zip(row) {
             self.seen.features += 1;
             let listed = |names: &[String]| names.iter().any(|listed| listed == name);
             let found = if listed(&told.incomplete_features) {
@@ -307,6 +312,12 @@ impl Truth {
                     "feature {name} is {found:?} ({value}) and must be {expected:?}"
                 ));
             }
+            self.seen.approximate += u64::from(approximate);
+            self.seen.incomplete += u64::from(expected == Value::Incomplete);
+            must(
+                listed(&told.approximate_features) == approximate,
+                &format!("feature {name} is told to be approximate, or is and is not told to be"),
+            )?;
         }
         let comes = match told.lateness() {
             wire::Lateness::Unspecified => Comes::InOrder,
@@ -477,6 +488,7 @@ impl Truth {
                 name,
                 complete_since,
                 watermark: EventTime(i64::MIN),
+                bounds: scenario.history,
                 plan,
                 policy,
                 model_digest,
@@ -526,8 +538,12 @@ impl Truth {
     /// Begins the lists that follow from the entries anew.
     fn fold_again(&mut self, scenario: &Scenario) -> Checked {
         self.brutes.clear();
-        for (served, since) in scenario.served.iter().zip(&self.complete_since) {
-            self.brutes.push(Brute::new(served.plan, since.0)?);
+        let engine = scenario.engine(&Rows::default(), None)?;
+        let programs = scenario.served.iter().zip(engine.programs());
+        for ((served, program), since) in programs.zip(&self.complete_since) {
+            let costs: Vec<Costs> = program.history.costs().collect();
+            self.brutes
+                .push(Brute::new(served.plan, since.0, scenario.history, &costs)?);
         }
         for entry in &self.entries {
             match &entry.input {
@@ -552,7 +568,7 @@ impl Truth {
 fn histories(engine: &Engine) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     for program in engine.programs() {
-        program.history.write_canonical(&mut |part: &[u8]| {
+        program.history.write_canonical(&program.plan, &mut |part: &[u8]| {
             hasher.update(part);
         });
     }

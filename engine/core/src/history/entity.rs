@@ -1,55 +1,61 @@
-//! The histories of one entity: a ring of events and one of frauds for each of its keys.
+//! The histories of one entity: what each of its keys did, and how what is old or too much goes.
 //!
-//! Keys are numbered in the order in which they first came, and everything that a key has stands in lists by that number.
-//! Hints and blocks are caches; all else is state and follows from the inputs alone.
+//! Hints and blocks are caches; all else is state and follows from the inputs alone. What is dead by its event time may
+//! still lie there: nothing that is read or written depends on when it is taken away.
 
-use hashbrown::HashMap;
-
-use super::{extremes::Blocks, prefetch::prefetch, reading::Reading, ring::Ring, sweep::Sweep};
+use super::{
+    Bounds,
+    cost::Costs,
+    extremes::Blocks,
+    head::{Head, KeyNumber, Keys},
+    ledger::{Ledger, Live},
+    reading::Reading,
+    ring::{HINTS, Ring},
+    side::{Past, Side},
+    sweep::Sweep,
+    tiles::Tile,
+};
 use crate::{
-    keyed::ByKey,
     plan::{Column, EntityLayout, Measure},
     transaction::{AmountMinor, EventTime, KeyHash, Kind, Labelled},
 };
 
-/// A key's number within its entity.
-pub(super) type KeyNumber = u32;
+/// What is dead at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Through {
+    /// Rows with an event time through this one are.
+    pub dead: i64,
+    /// Keys are forgotten that held nothing later.
+    pub forgotten: i64,
+}
 
-/// How many keys found lately are remembered.
-const RECENT: usize = 64;
-/// Stands for no key among those. No entity has so many.
-const NO_KEY: KeyNumber = KeyNumber::MAX;
-
-/// Event times of the oldest and the newest event that was evicted, of those that one filter counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Evicted {
-    pub oldest: i64,
-    pub newest: i64,
+impl Through {
+    /// Whether a key is not forgotten.
+    pub fn knows(self, head: &Head) -> bool {
+        head.events.newest() > self.forgotten || head.newest() > self.forgotten
+    }
 }
 
 /// All histories of one entity.
 #[derive(Clone, Debug)]
 pub(super) struct EntityHistory {
-    /// Events with an event time through this one may be unknown.
+    /// Events with an event time through this one were never told.
     pub(super) since: EventTime,
-    pub(super) numbers: HashMap<KeyHash, KeyNumber, ByKey>,
-    /// Keys found a short while ago, by the low bits of their hash: each is announced, then seen, then folded. A cache.
-    recent: Box<[(KeyHash, KeyNumber); RECENT]>,
-    /// By key number.
-    pub(super) keys: Vec<KeyHash>,
-    /// Numbers whose key was erased, to be given again.
-    pub(super) free: Vec<KeyNumber>,
-    /// By key number.
-    pub(super) events: Vec<Ring>,
-    /// By key number; empty when no feature counts frauds. The first sum is of transaction ids, so that the difference of
-    /// neighbours is a fraud's own; then one count a filter.
-    pub(super) frauds: Vec<Ring>,
-    /// By key number and filter.
-    pub(super) evicted: Vec<Option<Evicted>>,
-    /// By key number and filter: a cache.
-    pub(super) blocks: Vec<Blocks>,
-    /// By key number and offset, the row found last: a cache.
-    hints: Vec<u32>,
+    /// Events with an event time through this one were evicted for want of room; the least there is before anything was.
+    pub(super) evicted_through: i64,
+    /// Rows with an event time through this one are dead: evicted, or beyond what any window reaches.
+    pub(super) dead_through: i64,
+    pub(super) keys: Keys,
+    pub(super) ledger: Ledger,
+    pub(super) costs: Costs,
+    pub(super) bounds: Bounds,
+    /// The watermark that dead rows were last counted for.
+    pub(super) watermark: i64,
+    /// The number of the key that is looked at next, to take away what is dead of it; how many are left to look at; what was
+    /// dead when that began.
+    pub(super) hand: KeyNumber,
+    pub(super) left: KeyNumber,
+    pub(super) looked_through: i64,
     /// The sums of the event that is being folded.
     added: Vec<i64>,
     /// A snapshot's, while one is written.
@@ -57,49 +63,62 @@ pub(super) struct EntityHistory {
 }
 
 impl EntityHistory {
-    pub fn new(layout: &EntityLayout, since: EventTime) -> EntityHistory {
+    pub fn new(layout: &EntityLayout, since: EventTime, bounds: Bounds) -> EntityHistory {
         EntityHistory {
             since,
-            numbers: HashMap::default(),
-            recent: Box::new([(KeyHash(0), NO_KEY); RECENT]),
-            keys: Vec::new(),
-            free: Vec::new(),
-            events: Vec::new(),
-            frauds: Vec::new(),
-            evicted: Vec::new(),
-            blocks: Vec::new(),
-            hints: Vec::new(),
+            evicted_through: i64::MIN,
+            dead_through: i64::MIN,
+            keys: Keys::default(),
+            ledger: Ledger::new(layout),
+            costs: Costs::of(layout),
+            bounds,
+            watermark: i64::MIN,
+            hand: 0,
+            left: 0,
+            looked_through: i64::MIN,
             added: Vec::with_capacity(layout.measures.len().max(1 + layout.frauds.len())),
             sweep: None,
         }
     }
 
     /// The number of a key that has a history.
-    pub fn find(&mut self, key: KeyHash) -> Option<KeyNumber> {
-        let recent = &mut self.recent[key.0 as usize % RECENT];
-        if *recent != (key, recent.1) || recent.1 == NO_KEY {
-            *recent = (key, *self.numbers.get(&key)?);
-        }
-        Some(recent.1)
+    pub fn find(&self, layout: &EntityLayout, key: KeyHash) -> Option<KeyNumber> {
+        let number = self.keys.find(key)?;
+        self.is_known(layout, self.keys.at(number)).then_some(number)
     }
 
-    /// Asks for what leads to a key's rows. Changes nothing but caches.
-    pub fn announce(&mut self, layout: &EntityLayout, key: KeyHash) {
-        if let Some(number) = self.find(key) {
-            // A ring may lie across two cache lines.
-            prefetch(&self.events, number as usize);
-            prefetch(&self.events, number as usize + 1);
-            prefetch(&self.hints, number as usize * layout.offsets.len());
+    /// Whether a key is not forgotten: it held something that is not dead, or was not evicted where features remember more.
+    pub(super) fn is_known(&self, layout: &EntityLayout, head: &Head) -> bool {
+        self.through(layout).knows(head)
+    }
+
+    /// What is dead now.
+    pub(super) fn through(&self, layout: &EntityLayout) -> Through {
+        Through {
+            dead: self.dead_through,
+            forgotten: match layout.evicted.is_empty() {
+                true => self.dead_through,
+                false => self.evicted_through,
+            },
         }
     }
 
-    /// Asks for the rows at which a key's windows began and ended when it was last read, and for its ends. Changes nothing but caches.
-    pub fn approach(&mut self, layout: &EntityLayout, key: KeyHash) {
-        if let Some(number) = self.find(key) {
-            let ring = &self.events[number as usize];
-            let first = number as usize * layout.offsets.len();
-            for &hint in &self.hints[first..first + layout.offsets.len()] {
-                ring.prefetch(hint as usize);
+    /// Asks for what leads to a key's head. Changes nothing but caches.
+    pub fn announce(&self, key: KeyHash) {
+        self.keys.announce(key);
+    }
+
+    /// Asks for a key's head, once it was announced.
+    pub fn approach(&self, key: KeyHash) {
+        self.keys.approach(key);
+    }
+
+    /// Asks for the rows at which a key's windows began and ended when it was last read, and for its ends.
+    pub fn reach(&self, layout: &EntityLayout, key: KeyHash) {
+        if let Some(number) = self.keys.find(key) {
+            let ring = &self.keys.at(number).events;
+            for &hint in &ring.hints[..layout.offsets.len().min(HINTS)] {
+                ring.prefetch(usize::from(hint));
             }
             // A fold looks at the oldest row, and writes behind the newest.
             ring.prefetch(ring.base());
@@ -109,8 +128,12 @@ impl EntityHistory {
 
     /// Whether a key has an event later than `t`.
     pub fn holds_later(&self, number: KeyNumber, t: EventTime) -> bool {
-        let ring = &self.events[number as usize];
-        !ring.is_empty() && ring.time(ring.last()) > t.0
+        let head = self.keys.at(number);
+        let newest = match head.events.is_empty() {
+            true => head.side.as_ref().map_or(i64::MIN, |side| side.tiles.through()),
+            false => head.events.newest(),
+        };
+        newest > t.0.max(self.dead_through)
     }
 
     /// A key's history as of `t`; `rows` takes one place for each of the layout's offsets.
@@ -122,190 +145,350 @@ impl EntityHistory {
         rows: &'a mut [usize],
     ) -> Reading<'a> {
         let rows = &mut rows[..layout.offsets.len()];
-        let mut reading = Reading {
+        let (since, evicted_through) = (self.since.0.max(self.evicted_through), self.evicted_through);
+        let head = match number {
+            None => {
+                rows.fill(0);
+                None
+            }
+            Some(number) => {
+                let head = self.keys.at_mut(number);
+                find_rows(layout, &mut head.events, t, rows);
+                Some(&*head)
+            }
+        };
+        Reading {
             layout,
             t,
-            since: self.since,
-            events: None,
-            rows: &[],
-            frauds: None,
-            evicted: &[],
-            blocks: &[],
-        };
-        let Some(number) = number.map(|number| number as usize) else {
-            rows.fill(0);
-            reading.rows = rows;
-            return reading;
-        };
-        let ring = &self.events[number];
-        let hints = &mut self.hints[number * rows.len()..][..rows.len()];
-        for ((&offset, hint), row) in layout.offsets.iter().zip(hints).zip(rows.iter_mut()) {
-            // Windows that end now end at the newest row, unless the transaction is late.
-            let start = if offset == 0 { ring.last() } else { *hint as usize };
-            *row = ring.position(t.0.saturating_sub(offset), start);
-            *hint = *row as u32;
+            since,
+            evicted_through,
+            is_known: head.is_some(),
+            events: head.map(|head| &head.events).filter(|events| !events.is_empty()),
+            rows,
+            side: head.and_then(|head| head.side.as_deref()),
         }
-        reading.rows = rows;
-        reading.events = Some(ring).filter(|ring| !ring.is_empty());
-        reading.frauds = self.frauds.get(number).filter(|frauds| !frauds.is_empty());
-        reading.evicted = &self.evicted[number * layout.evicted.len()..][..layout.evicted.len()];
-        reading.blocks = &self.blocks[number * layout.extremes.len()..][..layout.extremes.len()];
-        reading
     }
 
-    /// Folds an event in, and drops what no window can reach any more.
-    pub fn fold(
-        &mut self,
-        layout: &EntityLayout,
-        key: KeyHash,
-        t: EventTime,
-        kind: Kind,
-        amount: Option<AmountMinor>,
-        evict_through: i64,
-    ) {
-        let number = self.find_or_add(layout, key);
+    /// Folds an event in.
+    pub fn fold(&mut self, layout: &EntityLayout, key: KeyHash, t: EventTime, kind: Kind, amount: Option<AmountMinor>) {
+        if t.0 <= self.evicted_through {
+            return self.comes_late(layout, key, t.0, kind);
+        }
+        let number = self.find_or_add(layout, key, t.0);
+        self.trim_if_due(layout, number);
         self.added.clear();
         self.added.extend(layout.measures.iter().map(|measure| match *measure {
             Measure::Count(kinds) => i64::from(kinds.contains(kind)),
             Measure::Sum(kinds) => amount.filter(|_| kinds.contains(kind)).map_or(0, |amount| amount.0),
             Measure::Present(kinds) => i64::from(amount.is_some() && kinds.contains(kind)),
         }));
-        self.before_change(layout, number);
-        self.trim(layout, number, evict_through);
-        let ring = &mut self.events[number as usize];
-        let inserted = ring.insert(t.0, &self.added);
-        if inserted.moved > 0 {
-            let first = number as usize * layout.offsets.len();
-            for hint in &mut self.hints[first..first + layout.offsets.len()] {
-                *hint = hint.saturating_sub(inserted.moved as u32);
+        let is_blank = layout.blanks && amount.is_none();
+        let head = self.keys.at_mut(number);
+        let before = head.newest_or(t.0);
+        if let Some(side) = &mut head.side
+            && t.0 < side.tiles.through()
+        {
+            for (past, &column) in side.past_mut(layout).iter_mut().zip(&layout.evicted) {
+                if counts(column, &self.added) {
+                    past.leaves(t.0);
+                }
             }
+            side.tiles.join(&tile(layout, t.0, is_blank, &self.added));
+            return;
         }
-        let changed = if inserted.moved > 0 { 0 } else { inserted.row };
-        let first = number as usize * layout.extremes.len();
-        for (blocks, &amounts) in self.blocks[first..].iter_mut().zip(&layout.extremes) {
-            blocks.refresh(ring, amounts, changed);
+        let inserted = head.events.insert(t.0, &self.added);
+        if head.events.len() == 1 || inserted.row < head.events.last() {
+            head.events.due = due(&self.ledger, head);
+        }
+        if is_blank {
+            head.side_mut(layout).blanks.insert(t.0, &[]);
+        }
+        if !layout.extremes.is_empty() {
+            refresh(layout, head, if inserted.moved > 0 { 0 } else { inserted.row });
+        }
+        let after = head.newest();
+        let is_full = head.events.len() > self.bounds.rows_a_key;
+        self.ledger.add(
+            t.0,
+            Live {
+                events: 1,
+                keys: 0,
+                rare: if is_blank { self.costs.blank } else { 0 },
+            },
+        );
+        self.ledger.move_key(before, after);
+        if is_full {
+            self.tile_oldest(layout, number);
         }
     }
 
     /// Takes a label in: the last one for its transaction stands, and only frauds are kept.
-    pub fn label(&mut self, layout: &EntityLayout, key: KeyHash, label: &Labelled, evict_through: i64) {
-        let is_fraud =
-            label.fraud == Some(true) && layout.kinds.contains(label.kind) && label.event_time.0 > evict_through;
-        let number = match self.find(key) {
-            Some(number) => number,
-            None if is_fraud => self.find_or_add(layout, key),
+    pub fn label(&mut self, layout: &EntityLayout, key: KeyHash, label: &Labelled) {
+        let time = label.event_time.0;
+        let is_fraud = label.fraud == Some(true) && layout.kinds.contains(label.kind) && time > self.dead_through;
+        let number = match self.find(layout, key) {
+            Some(number) => {
+                self.before_change(layout, number);
+                number
+            }
+            None if is_fraud => self.find_or_add(layout, key, time),
             None => return,
         };
-        self.before_change(layout, number);
-        let frauds = &mut self.frauds[number as usize];
+        self.trim_if_due(layout, number);
         // 64 bits tell the labelled transactions of one key apart.
         let id = label.transaction.0 as i64;
-        if let Some(row) = (frauds.base() + 1..=frauds.last()).find(|&row| frauds.own(row, 0) == id) {
-            frauds.remove(row);
-        }
-        while frauds.is_due(evict_through) {
-            frauds.evict();
+        let head = self.keys.at_mut(number);
+        let before = head.newest_or(time);
+        if let Some(side) = &mut head.side {
+            let frauds = &mut side.frauds;
+            if let Some(row) = (frauds.base() + 1..=frauds.last()).find(|&row| frauds.own(row, 0) == id) {
+                let gone = frauds.time(row);
+                frauds.remove(row);
+                self.ledger.add(gone, rare(-self.costs.fraud));
+            }
         }
         if is_fraud {
             self.added.clear();
             self.added.push(id);
             self.added
                 .extend(layout.frauds.iter().map(|kinds| i64::from(kinds.contains(label.kind))));
-            frauds.insert(label.event_time.0, &self.added);
-        }
-    }
-
-    /// Writes the state of every key, in the order of keys; see [`super::History::write_canonical`].
-    pub fn write_canonical(&self, write: &mut impl FnMut(&[u8])) {
-        let mut keys: Vec<(KeyHash, KeyNumber)> = self.numbers.iter().map(|(&key, &number)| (key, number)).collect();
-        keys.sort_unstable();
-        write(&self.since.0.to_le_bytes());
-        write(&keys.len().to_le_bytes());
-        let evicted_a_key = self.evicted.len().checked_div(self.keys.len()).unwrap_or(0);
-        for (key, number) in keys {
-            let number = number as usize;
-            write(&key.0.to_le_bytes());
-            self.events[number].write_canonical(write);
-            if let Some(frauds) = self.frauds.get(number) {
-                frauds.write_canonical(write);
-            }
-            for evicted in &self.evicted[number * evicted_a_key..][..evicted_a_key] {
-                write(&[u8::from(evicted.is_some())]);
-                if let Some(evicted) = evicted {
-                    write(&evicted.oldest.to_le_bytes());
-                    write(&evicted.newest.to_le_bytes());
+            let side = head.side_mut(layout);
+            side.newest_fraud = side.newest_fraud.max(time);
+            if time < side.fraud_tiles.through() {
+                side.fraud_tiles.join(&fraud_tile(time, &self.added[1..]));
+            } else {
+                side.frauds.insert(time, &self.added);
+                self.ledger.add(time, rare(self.costs.fraud));
+                if side.frauds.len() > self.bounds.rows_a_key {
+                    self.tile_oldest_fraud(number);
                 }
             }
+            let head = self.keys.at_mut(number);
+            head.events.due = due(&self.ledger, head);
+            let after = head.newest();
+            self.ledger.move_key(before, after);
         }
     }
 
-    pub(super) fn find_or_add(&mut self, layout: &EntityLayout, key: KeyHash) -> KeyNumber {
-        if let Some(number) = self.find(key) {
-            return number;
+    /// Writes the state, but for what is dead; see [`super::History::write_canonical`].
+    pub fn write_canonical(&self, layout: &EntityLayout, write: &mut impl FnMut(&[u8])) {
+        self.marks().iter().for_each(|mark| write(&mark.to_le_bytes()));
+        write(&self.ledger.live().keys.to_le_bytes());
+        let through = self.through(layout);
+        for number in self.keys.sorted() {
+            if through.knows(self.keys.at(number)) {
+                self.write_key(layout, number, through.dead, write);
+            }
         }
-        if let Some(number) = self.free.pop() {
-            self.numbers.insert(key, number);
-            self.numbered(number);
-            self.keys[number as usize] = key;
-            return number;
-        }
-        let number = self.events.len() as KeyNumber;
-        self.numbers.insert(key, number);
-        self.numbered(number);
-        self.keys.push(key);
-        self.events.push(Ring::new(layout.measures.len()));
-        if !layout.frauds.is_empty() {
-            self.frauds.push(Ring::new(1 + layout.frauds.len()));
-        }
-        self.evicted.resize(self.evicted.len() + layout.evicted.len(), None);
-        self.blocks
-            .resize(self.blocks.len() + layout.extremes.len(), Blocks::default());
-        self.hints.resize(self.hints.len() + layout.offsets.len(), 0);
-        number
     }
 
     /// Forgets a key with all that it did. Says whether there was anything.
     pub fn forget(&mut self, layout: &EntityLayout, key: KeyHash) -> bool {
-        let Some(number) = self.find(key) else {
+        let Some(number) = self.find(layout, key) else {
             return false;
         };
         self.before_change(layout, number);
-        self.numbers.remove(&key);
-        self.recent[key.0 as usize % RECENT] = (KeyHash(0), NO_KEY);
-        let place = number as usize;
-        self.keys[place] = KeyHash(0);
-        self.events[place] = Ring::new(layout.measures.len());
-        if let Some(frauds) = self.frauds.get_mut(place) {
-            *frauds = Ring::new(1 + layout.frauds.len());
-        }
-        self.evicted[place * layout.evicted.len()..][..layout.evicted.len()].fill(None);
-        self.blocks[place * layout.extremes.len()..][..layout.extremes.len()].fill(Blocks::default());
-        self.hints[place * layout.offsets.len()..][..layout.offsets.len()].fill(0);
-        self.free.push(number);
+        self.trim(layout, number);
+        self.count(number, -1);
+        self.take_away(layout, number);
         true
     }
 
-    fn trim(&mut self, layout: &EntityLayout, number: KeyNumber, evict_through: i64) {
-        let ring = &mut self.events[number as usize];
-        let first = number as usize * layout.evicted.len();
-        let evicted = &mut self.evicted[first..first + layout.evicted.len()];
-        while ring.is_due(evict_through) {
-            ring.evict();
-            let (row, time) = (ring.base(), ring.time(ring.base()));
-            for (evicted, &column) in evicted.iter_mut().zip(&layout.evicted) {
-                if match column {
-                    Column::Rows => true,
-                    Column::Prefix(count) => ring.own(row, count) > 0,
-                } {
-                    let oldest = evicted.map_or(time, |evicted| evicted.oldest);
-                    *evicted = Some(Evicted { oldest, newest: time });
+    /// The number of a key that is about to change; one that is not known begins with something at `time`.
+    pub(super) fn find_or_add(&mut self, layout: &EntityLayout, key: KeyHash, time: i64) -> KeyNumber {
+        if let Some(number) = self.keys.find(key) {
+            if self.is_known(layout, self.keys.at(number)) {
+                self.before_change(layout, number);
+                return number;
+            }
+            self.take_away(layout, number);
+        }
+        let number = self.keys.add(key, Ring::new(layout.measures.len()));
+        self.numbered(number);
+        let head = self.keys.at_mut(number);
+        if self.evicted_through > i64::MIN && !layout.evicted.is_empty() {
+            head.side_mut(layout).past = vec![Past::UNKNOWN; layout.evicted.len()].into();
+        }
+        self.ledger.add(time, one_key(1));
+        number
+    }
+
+    /// An event comes that is as old as what was evicted: only when it happened is remembered, of a key that is known.
+    fn comes_late(&mut self, layout: &EntityLayout, key: KeyHash, time: i64, kind: Kind) {
+        if layout.evicted.is_empty() {
+            return;
+        }
+        let Some(number) = self.find(layout, key) else { return };
+        self.before_change(layout, number);
+        self.trim(layout, number);
+        let measures = layout.measures.iter().map(|measure| match *measure {
+            Measure::Count(kinds) => i64::from(kinds.contains(kind)),
+            Measure::Sum(_) | Measure::Present(_) => 0,
+        });
+        self.added.clear();
+        self.added.extend(measures);
+        let side = self.keys.at_mut(number).side_mut(layout);
+        for (past, &column) in side.past_mut(layout).iter_mut().zip(&layout.evicted) {
+            if counts(column, &self.added) {
+                past.comes_late(time);
+            }
+        }
+    }
+
+    /// A key has more rows than it may: those of the oldest moment become a tile, or a part of one.
+    fn tile_oldest(&mut self, layout: &EntityLayout, number: KeyNumber) {
+        let head = self.keys.at_mut(number);
+        let (now, time) = (head.events.newest(), head.events.oldest());
+        let mut oldest = Tile::nothing(time, layout.measures.len(), layout.extremes.len());
+        let mut sums = vec![0; layout.measures.len()];
+        while head.events.is_due(time) {
+            head.events.evict();
+            let row = head.events.base();
+            for (column, sum) in sums.iter_mut().enumerate() {
+                *sum = head.events.own(row, column);
+            }
+            oldest.join(&tile(layout, time, false, &sums));
+            if layout.evicted.is_empty() {
+                continue;
+            }
+            let past = head
+                .side
+                .get_or_insert_with(|| Box::new(Side::new(layout)))
+                .past_mut(layout);
+            for (past, &column) in past.iter_mut().zip(&layout.evicted) {
+                if counts(column, &sums) {
+                    past.leaves(time);
                 }
             }
         }
-        if let Some(frauds) = self.frauds.get_mut(number as usize) {
-            while frauds.is_due(evict_through) {
-                frauds.evict();
-            }
+        let side = head.side_mut(layout);
+        while side.blanks.is_due(time) {
+            side.blanks.evict();
+            oldest.blanks += 1;
         }
+        self.ledger.add(
+            time,
+            Live {
+                events: -oldest.rows,
+                keys: 0,
+                rare: self.costs.tile - oldest.blanks * self.costs.blank,
+            },
+        );
+        if let Some(joined) = side.tiles.push(oldest, self.bounds.tiles_a_key, now) {
+            self.ledger.add(joined, rare(-self.costs.tile));
+        }
+        head.events.due = due(&self.ledger, head);
+    }
+
+    /// Likewise for frauds.
+    fn tile_oldest_fraud(&mut self, number: KeyNumber) {
+        let Some(side) = &mut self.keys.at_mut(number).side else {
+            return;
+        };
+        let (now, time) = (side.frauds.newest(), side.frauds.oldest());
+        let mut oldest = Tile::nothing(time, side.frauds.sums() - 1, 0);
+        while side.frauds.is_due(time) {
+            side.frauds.evict();
+            let row = side.frauds.base();
+            let filters: Vec<i64> = (1..side.frauds.sums()).map(|sum| side.frauds.own(row, sum)).collect();
+            oldest.join(&fraud_tile(time, &filters));
+        }
+        let cost = self.costs.fraud_tile - oldest.rows * self.costs.fraud;
+        self.ledger.add(time, rare(cost));
+        if let Some(joined) = side.fraud_tiles.push(oldest, self.bounds.tiles_a_key, now) {
+            self.ledger.add(joined, rare(-self.costs.fraud_tile));
+        }
+    }
+}
+
+/// Finds the rows at which windows begin and end. Most are found where they were found last, or a little further.
+fn find_rows(layout: &EntityLayout, ring: &mut Ring, t: EventTime, rows: &mut [usize]) {
+    let (mut hint, mut near) = (0, ring.last());
+    for (&offset, row) in layout.offsets.iter().zip(rows) {
+        // Windows that end now end at the newest row, unless the transaction is late.
+        let hinted = offset != 0 && hint < HINTS;
+        let start = match (offset, hinted) {
+            (0, _) => ring.last(),
+            (_, true) => usize::from(ring.hints[hint]),
+            (_, false) => near,
+        };
+        *row = ring.position(t.0.saturating_sub(offset), start);
+        if hinted {
+            ring.hints[hint] = u16::try_from(*row).unwrap_or(u16::MAX);
+            hint += 1;
+        }
+        near = *row;
+    }
+}
+
+/// Whether an event that adds this is counted.
+pub(super) fn counts(column: Column, added: &[i64]) -> bool {
+    match column {
+        Column::Rows | Column::Given => true,
+        Column::Prefix(count) => added[count] > 0,
+    }
+}
+
+/// One event as a tile.
+fn tile(layout: &EntityLayout, time: i64, is_blank: bool, sums: &[i64]) -> Tile {
+    let own = |amounts: &crate::plan::Amounts| {
+        let amount = sums[amounts.sum];
+        (sums[amounts.present] != 0).then_some((amount, amount))
+    };
+    Tile {
+        oldest: time,
+        newest: time,
+        rows: 1,
+        blanks: i64::from(is_blank),
+        sums: sums.into(),
+        extremes: layout.extremes.iter().map(own).collect(),
+    }
+}
+
+fn fraud_tile(time: i64, filters: &[i64]) -> Tile {
+    Tile {
+        oldest: time,
+        newest: time,
+        rows: 1,
+        blanks: 0,
+        sums: filters.into(),
+        extremes: Box::default(),
+    }
+}
+
+/// Brings the summaries of a key with many rows up to date after a row changed; 0 is all.
+pub(super) fn refresh(layout: &EntityLayout, head: &mut Head, row: usize) {
+    if !Blocks::are_worth_it(&head.events) && head.side.as_ref().is_none_or(|side| side.blocks.is_empty()) {
+        return;
+    }
+    let side = head.side.get_or_insert_with(|| Box::new(Side::new(layout)));
+    side.blocks.resize(layout.extremes.len(), Blocks::default());
+    for (blocks, &amounts) in side.blocks.iter_mut().zip(&layout.extremes) {
+        blocks.refresh(&head.events, amounts, row);
+    }
+}
+
+/// In which bucket something of a key dies next, or the key itself.
+pub(super) fn due(ledger: &Ledger, head: &Head) -> u32 {
+    let oldest = |ring: &Ring| (!ring.is_empty()).then(|| ring.time(ring.base() + 1));
+    let side = head.side.as_ref().map(|side| {
+        let tiles = side.tiles.first().into_iter().chain(side.fraud_tiles.first());
+        tiles.chain(oldest(&side.frauds)).min()
+    });
+    let next = side.flatten().into_iter().chain(oldest(&head.events)).min();
+    ledger.bucket(next.unwrap_or_else(|| head.newest())) as u32
+}
+
+pub(super) fn rare(bytes: i64) -> Live {
+    Live {
+        rare: bytes,
+        ..Live::default()
+    }
+}
+
+pub(super) fn one_key(keys: i64) -> Live {
+    Live {
+        keys,
+        ..Live::default()
     }
 }

@@ -11,11 +11,19 @@ const ROWS_A_BLOCK: usize = 64;
 /// The smallest and the largest amount of some rows; `None` when none of them has one.
 pub(super) type Extremes = Option<(i64, i64)>;
 
-/// Extremes of each whole block of a ring's buffer, for one filter.
+/// Extremes of each whole block of a ring's buffer, for one filter. Without any, rows are looked through.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Blocks(Vec<Extremes>);
 
 impl Blocks {
+    /// Those of a ring that has none.
+    pub const NONE: Blocks = Blocks(Vec::new());
+
+    /// Whether a ring has a whole block.
+    pub fn are_worth_it(ring: &Ring) -> bool {
+        ring.last() + 1 >= ROWS_A_BLOCK
+    }
+
     /// Brings the summaries up to date after a row was put in at `row`; with 0 all are made anew.
     pub fn refresh(&mut self, ring: &Ring, amounts: Amounts, row: usize) {
         self.0.truncate(row / ROWS_A_BLOCK);
@@ -48,7 +56,7 @@ fn scan(ring: &Ring, amounts: Amounts, rows: std::ops::Range<usize>) -> Extremes
         })
 }
 
-fn widest(one: Extremes, other: Extremes) -> Extremes {
+pub(super) fn widest(one: Extremes, other: Extremes) -> Extremes {
     match (one, other) {
         (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
         (some, None) | (None, some) => some,

@@ -7,16 +7,24 @@
 use super::prefetch::prefetch;
 use crate::snapshot::{Unreadable, number};
 
+/// Positions that a ring remembers.
+pub(super) const HINTS: usize = 5;
+
 /// A time-ordered list with running sums.
 #[derive(Clone, Debug)]
 pub(super) struct Ring {
-    cells: Vec<i64>,
-    /// Cells a row.
-    stride: u32,
+    cells: Box<[i64]>,
     /// The base row: dead, and the newest that was evicted.
     base: u32,
     /// The newest row; equal to `base` when nothing is live.
     last: u32,
+    /// The bucket of event time in which something of its key dies next, cut to 32 bits: kept here, so that all that leads
+    /// to a key is one cache line. A cache.
+    pub due: u32,
+    /// Cells a row.
+    stride: u16,
+    /// Where the ends of windows were found last. A cache: saturated, and right by chance.
+    pub hints: [u16; HINTS],
 }
 
 /// What an insertion did to the rows that were there.
@@ -32,11 +40,36 @@ impl Ring {
     /// An empty list with this many sums. Allocates nothing.
     pub fn new(sums: usize) -> Ring {
         Ring {
-            cells: Vec::new(),
-            stride: 1 + sums as u32,
+            cells: Box::default(),
             base: 0,
             last: 0,
+            due: 0,
+            // At most a few columns for each of 256 features.
+            stride: 1 + sums as u16,
+            hints: [0; HINTS],
         }
+    }
+
+    /// How many rows are live.
+    pub fn len(&self) -> usize {
+        (self.last - self.base) as usize
+    }
+
+    /// The event time of the newest row that there ever was.
+    pub fn newest(&self) -> i64 {
+        match self.cells.is_empty() {
+            true => i64::MIN,
+            false => self.time(self.last()),
+        }
+    }
+
+    fn stride(&self) -> usize {
+        usize::from(self.stride)
+    }
+
+    /// The event time of the oldest live row. There must be one.
+    pub fn oldest(&self) -> i64 {
+        self.time(self.base() + 1)
     }
 
     /// Whether no row is live.
@@ -56,12 +89,12 @@ impl Ring {
 
     /// The event time of a row.
     pub fn time(&self, row: usize) -> i64 {
-        self.cells[row * self.stride as usize]
+        self.cells[row * self.stride()]
     }
 
     /// A running sum through a row.
     pub fn sum(&self, row: usize, column: usize) -> i64 {
-        self.cells[row * self.stride as usize + 1 + column]
+        self.cells[row * self.stride() + 1 + column]
     }
 
     /// What the rows after `begin` through `end` add up to.
@@ -136,14 +169,19 @@ impl Ring {
     /// Puts a row after all whose event time is at most `time`, and adds it to the sums of those behind it.
     pub fn insert(&mut self, time: i64, added: &[i64]) -> Inserted {
         let moved = self.make_room();
-        let stride = self.stride as usize;
-        let end = self.cells.len();
-        self.cells.push(time);
+        let stride = self.stride();
+        let end = (self.last() + 1) * stride;
+        let (rows, room) = self.cells.split_at_mut(end);
+        let before = &rows[end - stride..];
+        room[0] = time;
         for (column, &value) in added.iter().enumerate() {
-            let before = self.cells[end - stride + 1 + column];
-            self.cells.push(before.wrapping_add(value));
+            room[1 + column] = before[1 + column].wrapping_add(value);
         }
-        let row = self.position(time, self.last()) + 1;
+        let is_newest = self.base == self.last || before[0] <= time;
+        let row = match is_newest {
+            true => self.last() + 1,
+            false => self.position(time, self.last()) + 1,
+        };
         self.last += 1;
         if row < self.last() {
             self.sink(row * stride, added);
@@ -153,12 +191,12 @@ impl Ring {
 
     /// Moves the row that stands last to where it belongs, and takes what it added into the sums of those behind it.
     fn sink(&mut self, start: usize, added: &[i64]) {
-        let stride = self.stride as usize;
-        self.cells[start..].rotate_right(stride);
+        let (stride, end) = (self.stride(), (self.last() + 1) * self.stride());
+        self.cells[start..end].rotate_right(stride);
         for (column, &value) in added.iter().enumerate() {
             let column = 1 + column;
             self.cells[start + column] = self.cells[start - stride + column].wrapping_add(value);
-            for later in (start + stride..self.cells.len()).step_by(stride) {
+            for later in (start + stride..end).step_by(stride) {
                 self.cells[later + column] = self.cells[later + column].wrapping_add(value);
             }
         }
@@ -166,23 +204,21 @@ impl Ring {
 
     /// Takes a live row out, and out of the sums of those behind it.
     pub fn remove(&mut self, row: usize) {
-        let stride = self.stride as usize;
+        let (stride, end) = (self.stride(), (self.last() + 1) * self.stride());
         let start = row * stride;
         for column in 1..stride {
             let value = self.cells[start + column].wrapping_sub(self.cells[start - stride + column]);
-            for later in (start..self.cells.len()).step_by(stride) {
-                let cell = &mut self.cells[later + column];
-                *cell = cell.wrapping_sub(value);
+            for later in (start..end).step_by(stride) {
+                self.cells[later + column] = self.cells[later + column].wrapping_sub(value);
             }
         }
-        self.cells.copy_within(start + stride.., start);
-        self.cells.truncate(self.cells.len() - stride);
+        self.cells.copy_within(start + stride..end, start);
         self.last -= 1;
     }
 
     /// Asks for a row and those that a search goes on to first.
     pub fn prefetch(&self, row: usize) {
-        let stride = self.stride as usize;
+        let stride = self.stride();
         prefetch(&self.cells, row * stride);
         prefetch(&self.cells, (row + 2) * stride);
     }
@@ -192,35 +228,54 @@ impl Ring {
         !self.is_empty() && self.time(self.base() + 1) <= through
     }
 
+    /// How many sums a row has.
+    pub fn sums(&self) -> usize {
+        self.stride() - 1
+    }
+
+    /// Evicts all rows of an event time of at most `through`.
+    pub fn evict_through(&mut self, through: i64) {
+        if self.is_due(through) {
+            self.base = self.position(through, self.base()) as u32;
+        }
+    }
+
     /// Makes the oldest live row the base.
     pub fn evict(&mut self) {
         self.base += 1;
     }
 
-    /// Writes the live rows, each with what it added itself.
-    pub fn write_canonical(&self, write: &mut impl FnMut(&[u8])) {
-        write(&(self.last - self.base).to_le_bytes());
-        for row in self.base() + 1..=self.last() {
-            write(&self.time(row).to_le_bytes());
-            for column in 0..self.stride as usize - 1 {
-                write(&self.own(row, column).to_le_bytes());
-            }
+    /// The row from which on rows are later than `through`: those before it are dead, whether or not they were evicted.
+    fn live_after(&self, through: i64) -> usize {
+        match self.is_due(through) {
+            true => self.position(through, self.base()),
+            false => self.base(),
         }
     }
 
-    /// Writes the live rows for a snapshot: how many, then each as in [`Ring::write_canonical`].
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let stride = self.stride as usize;
-        out.extend_from_slice(&(self.last - self.base).to_le_bytes());
-        if self.is_empty() {
+    /// The rows of an event time of at most `through` that were not evicted.
+    pub fn dead(&self, through: i64) -> std::ops::RangeInclusive<usize> {
+        self.base() + 1..=self.live_after(through)
+    }
+
+    /// The event times of the rows, in order.
+    pub fn times(&self) -> impl Iterator<Item = i64> + '_ {
+        (self.base() + 1..=self.last()).map(|row| self.time(row))
+    }
+
+    /// Writes the rows later than `through`: how many, then each with what it added itself.
+    pub fn write(&self, through: i64, write: &mut impl FnMut(&[u8])) {
+        let (stride, base) = (self.stride(), self.live_after(through));
+        write(&(self.last - base as u32).to_le_bytes());
+        if base == self.last() {
             return;
         }
-        let rows = &self.cells[self.base() * stride..(self.last() + 1) * stride];
+        let rows = &self.cells[base * stride..(self.last() + 1) * stride];
         let pairs = rows.chunks_exact(stride).zip(rows[stride..].chunks_exact(stride));
         for (before, row) in pairs {
-            out.extend_from_slice(&row[0].to_le_bytes());
+            write(&row[0].to_le_bytes());
             for (sum, before) in row[1..].iter().zip(&before[1..]) {
-                out.extend_from_slice(&sum.wrapping_sub(*before).to_le_bytes());
+                write(&sum.wrapping_sub(*before).to_le_bytes());
             }
         }
     }
@@ -236,44 +291,92 @@ impl Ring {
         let cells = (rows as usize).checked_mul(stride).ok_or(Unreadable)?;
         let (cells, rest) = bytes.as_chunks::<8>().0.split_at_checked(cells).ok_or(Unreadable)?;
         *bytes = &bytes[bytes.len() - 8 * rest.len() - bytes.len() % 8..];
-        // As much room to grow as a list that grew row by row has, or less.
-        ring.cells.reserve_exact(stride + cells.len() + stride);
-        ring.cells.resize(stride, 0);
+        ring.cells = room(cells.len() + 2 * stride);
         ring.cells[0] = i64::MIN;
         for (place, cell) in cells.iter().enumerate() {
             let own = i64::from_le_bytes(*cell);
-            ring.cells.push(match place % stride {
+            ring.cells[stride + place] = match place % stride {
                 0 => own,
                 _ => own.wrapping_add(ring.cells[place]),
-            });
+            };
         }
         ring.last = rows;
         Ok(ring)
     }
 
-    /// Sees to it that one more row fits, by moving the live rows to the front when a quarter of the buffer is dead, else
-    /// by growing it by a quarter: modest, as there is one for every card. Returns by how many rows it moved them.
-    fn make_room(&mut self) -> usize {
-        let stride = self.stride as usize;
+    /// Of an empty ring: the event time of the newest row that there ever was.
+    pub fn begin_after(&mut self, newest: i64) {
         if self.cells.is_empty() {
-            self.cells.reserve_exact(3 * stride);
-            self.cells.resize(stride, 0);
+            self.cells = room(2 * self.stride());
+        }
+        self.cells[self.base as usize * self.stride()] = newest;
+    }
+
+    /// Sees to it that one more row fits, by moving the live rows to the front when an eighth of the buffer is dead, else by
+    /// growing it: modestly, as there is one for every card. Returns by how many rows it moved them.
+    fn make_room(&mut self) -> usize {
+        let (stride, rows) = (self.stride(), self.last() + 1);
+        if self.cells.is_empty() {
+            self.cells = room(2 * stride);
             self.cells[0] = i64::MIN;
         }
-        if self.cells.capacity() - self.cells.len() >= stride {
+        if self.cells.len() >= (rows + 1) * stride {
             return 0;
         }
-        let (dead, rows) = (self.base(), self.last() + 1);
-        if dead * 4 >= rows {
-            self.cells.drain(..dead * stride);
-            self.base = 0;
-            self.last -= dead as u32;
-            dead
+        let dead = self.base();
+        if dead * 8 >= rows {
+            self.cells.copy_within(dead * stride..rows * stride, 0);
+            self.move_to_front();
+            return dead;
+        }
+        // A small ring would grow with every row.
+        let more = if rows < 8 { 2 } else { 1 };
+        self.refit(0, (rows + more) * stride);
+        0
+    }
+
+    /// Gives back what dead rows hold. Returns by how many rows the live ones moved toward the front.
+    pub fn tidy(&mut self) -> usize {
+        let (stride, rows, dead) = (self.stride(), self.last() + 1, self.base());
+        let fit = capacity((self.len() + 2) * stride);
+        if self.cells.len() > fit + fit / 4 {
+            self.refit(dead, fit);
+        } else if dead * 8 >= rows {
+            self.cells.copy_within(dead * stride..rows * stride, 0);
         } else {
-            self.cells.reserve_exact((rows / 4).max(2) * stride);
-            0
+            return 0;
+        }
+        self.move_to_front();
+        dead
+    }
+
+    fn refit(&mut self, from: usize, cells: usize) {
+        let rows = from * self.stride()..(self.last() + 1) * self.stride();
+        let mut fitting = room(cells);
+        fitting[..rows.len()].copy_from_slice(&self.cells[rows]);
+        self.cells = fitting;
+    }
+
+    fn move_to_front(&mut self) {
+        let dead = self.base;
+        self.base = 0;
+        self.last -= dead;
+        for hint in &mut self.hints {
+            *hint = hint.saturating_sub(u16::try_from(dead).unwrap_or(u16::MAX));
         }
     }
+}
+
+/// A buffer for so many cells.
+fn room(cells: usize) -> Box<[i64]> {
+    vec![0; capacity(cells)].into()
+}
+
+/// The next of four sizes that an octave has: those that allocators keep, so that little is lost to them.
+fn capacity(cells: usize) -> usize {
+    let octave = cells.max(4).ilog2();
+    let step = 1_usize << (octave - 2);
+    cells.next_multiple_of(step)
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
 //! An entity's keys as they stood at a cut, written while inputs go on: swept in the order of their numbers, and each at
 //! the latest before its first change after the cut. And their way back.
 //!
-//! What is written of a key is everything that [`EntityHistory::write_canonical`] covers of it, and no cache. Whatever
+//! What is written of a key is everything that [`super::History::write_canonical`] covers of it, and no cache. Whatever
 //! changes a key (a fold, a label, an eviction, its removal) must call [`EntityHistory::before_change`] first, and whatever
 //! gives a number to a key [`EntityHistory::numbered`]. What an entity has beside its keys is in [`EntityHistory::marks`]:
 //! it is small, so it is written whole at the cut.
 
 use super::{
-    entity::{EntityHistory, Evicted, KeyNumber},
-    erased::Erased,
+    entity::{EntityHistory, Through, due, refresh},
+    head::KeyNumber,
     ring::Ring,
+    side::{Left, Past, Side},
+    tiles::{Tile, Tiles},
 };
 use crate::{
-    plan::EntityLayout,
+    plan::{Column, EntityLayout},
     snapshot::{Piece, Pieces, Unreadable, number},
     transaction::{EventTime, KeyHash},
 };
@@ -29,6 +31,8 @@ pub(super) struct Sweep {
     until: KeyNumber,
     /// One bit a number: written already, or without a key at the cut.
     done: Vec<u64>,
+    /// What was dead at the cut: more may be by now.
+    through: Through,
     pieces: Pieces,
 }
 
@@ -47,19 +51,17 @@ impl Sweep {
 
 impl EntityHistory {
     /// Begins a sweep of the keys as they stand now; each piece will begin with `head`. Gives how many keys there are.
-    pub fn cut(&mut self, head: Vec<u8>) -> u64 {
-        let until = self.keys.len() as KeyNumber;
+    pub fn cut(&mut self, layout: &EntityLayout, head: Vec<u8>) -> u64 {
+        let until = self.keys.count();
         self.sweep = Some(Box::new(Sweep {
             next: 0,
             until,
             // Zeroed memory is not touched before it is used.
             done: vec![0; (until as usize).div_ceil(64)],
+            through: self.through(layout),
             pieces: Pieces::new(head),
         }));
-        for place in 0..self.free.len() {
-            self.numbered(self.free[place]);
-        }
-        self.numbers.len() as u64
+        self.ledger.live().keys as u64
     }
 
     /// Writes further keys, until about `bytes` were written. Gives how many of those are left; some when all are written.
@@ -72,7 +74,7 @@ impl EntityHistory {
             let number = sweep.next;
             sweep.next += 1;
             if sweep.claim(number) {
-                let wrote = sweep.pieces.write(|out| self.write_key(layout, number, out));
+                let wrote = self.write_to(layout, number, &mut sweep);
                 left = left.saturating_sub(wrote + KEY_COST);
             } else {
                 left -= 1;
@@ -110,7 +112,7 @@ impl EntityHistory {
         }
         let Some(mut sweep) = self.sweep.take() else { return };
         if sweep.claim(number) {
-            sweep.pieces.write(|out| self.write_key(layout, number, out));
+            self.write_to(layout, number, &mut sweep);
         }
         self.sweep = Some(sweep);
     }
@@ -122,32 +124,71 @@ impl EntityHistory {
         }
     }
 
-    /// What the entity has beside its keys.
-    pub fn marks(&self) -> EventTime {
-        self.since
-    }
-
-    /// Takes back what [`EntityHistory::marks`] gave, and makes room for so many keys.
-    pub fn restore(&mut self, marks: EventTime, keys: usize) {
-        self.since = marks;
-        self.numbers.reserve(keys);
-        self.keys.reserve(keys);
-        self.events.reserve(keys);
-    }
-
-    /// Writes a key: its hash, its live events and frauds, what was evicted.
-    fn write_key(&self, layout: &EntityLayout, number: KeyNumber, out: &mut Vec<u8>) {
-        let number = number as usize;
-        out.extend_from_slice(&self.keys[number].0.to_le_bytes());
-        self.events[number].write(out);
-        if let Some(frauds) = self.frauds.get(number) {
-            frauds.write(out);
+    /// Writes a key as it stood at the cut, unless it was forgotten by then. Gives how many bytes it was.
+    fn write_to(&self, layout: &EntityLayout, number: KeyNumber, sweep: &mut Sweep) -> usize {
+        let through = sweep.through;
+        if !through.knows(self.keys.at(number)) {
+            return 0;
         }
-        for evicted in &self.evicted[number * layout.evicted.len()..][..layout.evicted.len()] {
-            out.push(u8::from(evicted.is_some()));
-            if let Some(evicted) = evicted {
-                out.extend_from_slice(&evicted.oldest.to_le_bytes());
-                out.extend_from_slice(&evicted.newest.to_le_bytes());
+        let write = |out: &mut Vec<u8>| {
+            self.write_key(layout, number, through.dead, &mut |part| out.extend_from_slice(part));
+        };
+        sweep.pieces.write(write)
+    }
+
+    /// What the entity has beside its keys: since when it is complete, and through when was evicted.
+    pub fn marks(&self) -> [i64; 2] {
+        [self.since.0, self.evicted_through]
+    }
+
+    /// Takes back what [`EntityHistory::marks`] gave.
+    pub fn restore(&mut self, layout: &EntityLayout, marks: [i64; 2], watermark: EventTime) {
+        [self.since.0, self.evicted_through] = marks;
+        self.dead_through = self.evicted_through;
+        self.advance(layout, watermark.0);
+    }
+
+    /// Writes a key: its hash, when it held something last, what is live of it after `dead`, and what left its rows.
+    pub(super) fn write_key(&self, layout: &EntityLayout, number: KeyNumber, dead: i64, write: &mut impl FnMut(&[u8])) {
+        let head = self.keys.at(number);
+        write(&head.key.0.to_le_bytes());
+        write(&head.newest().to_le_bytes());
+        head.events.write(dead, write);
+        let side = head.side.as_deref();
+        let ring = |ring: Option<&Ring>, write: &mut _| match ring {
+            Some(ring) => ring.write(dead, write),
+            None => Ring::new(0).write(dead, write),
+        };
+        if !layout.frauds.is_empty() {
+            ring(side.map(|side| &side.frauds), write);
+        }
+        if layout.blanks {
+            ring(side.map(|side| &side.blanks), write);
+        }
+        for tiles in [side.map(|side| &side.tiles), side.map(|side| &side.fraud_tiles)] {
+            write_tiles(tiles, dead, write);
+        }
+        for (place, &column) in layout.evicted.iter().enumerate() {
+            let past = side.and_then(|side| side.past.get(place));
+            let mut past = past.copied().unwrap_or(Past::NOTHING);
+            // What is dead and was not taken away yet has left the rows.
+            for row in head.events.dead(dead) {
+                let counted = match column {
+                    Column::Rows | Column::Given => true,
+                    Column::Prefix(count) => head.events.own(row, count) > 0,
+                };
+                if counted {
+                    past.leaves(head.events.time(row));
+                }
+            }
+            for left in [past.oldest, past.newest] {
+                let (tag, time) = match left {
+                    Left::Nothing => (0, 0),
+                    Left::Unknown => (1, 0),
+                    Left::At(time) => (2, time),
+                };
+                write(&[tag]);
+                write(&time.to_le_bytes());
             }
         }
     }
@@ -155,44 +196,111 @@ impl EntityHistory {
     /// Takes a key in that [`EntityHistory::write_key`] wrote, off the beginning of `bytes`. It must not be there.
     pub fn read_key(&mut self, layout: &EntityLayout, bytes: &mut &[u8]) -> Result<(), Unreadable> {
         let key = KeyHash(u128::from_le_bytes(number(bytes)?));
-        if self.find(key).is_some() {
+        if self.keys.find(key).is_some() {
             return Err(Unreadable);
         }
-        let place = self.find_or_add(layout, key) as usize;
-        let ring = Ring::read(layout.measures.len(), bytes)?;
-        let first = place * layout.extremes.len();
-        for (blocks, &amounts) in self.blocks[first..].iter_mut().zip(&layout.extremes) {
-            blocks.refresh(&ring, amounts, 0);
+        let newest = i64::from_le_bytes(number(bytes)?);
+        let place = self.keys.add(key, Ring::read(layout.measures.len(), bytes)?);
+        let mut side = Side::new(layout);
+        if !layout.frauds.is_empty() {
+            side.frauds = Ring::read(1 + layout.frauds.len(), bytes)?;
         }
-        self.events[place] = ring;
-        if let Some(frauds) = self.frauds.get_mut(place) {
-            *frauds = Ring::read(1 + layout.frauds.len(), bytes)?;
+        if layout.blanks {
+            side.blanks = Ring::read(0, bytes)?;
         }
-        let first = place * layout.evicted.len();
-        for evicted in &mut self.evicted[first..first + layout.evicted.len()] {
-            *evicted = match u8::from_le_bytes(number(bytes)?) {
-                0 => None,
-                1 => Some(Evicted {
-                    oldest: i64::from_le_bytes(number(bytes)?),
-                    newest: i64::from_le_bytes(number(bytes)?),
-                }),
-                _ => return Err(Unreadable),
+        side.tiles = read_tiles(layout.measures.len(), layout.extremes.len(), bytes)?;
+        side.fraud_tiles = read_tiles(layout.frauds.len(), 0, bytes)?;
+        let mut left = || -> Result<Left, Unreadable> {
+            let (tag, time) = (u8::from_le_bytes(number(bytes)?), i64::from_le_bytes(number(bytes)?));
+            match tag {
+                0 => Ok(Left::Nothing),
+                1 => Ok(Left::Unknown),
+                2 => Ok(Left::At(time)),
+                _ => Err(Unreadable),
+            }
+        };
+        for place in 0..layout.evicted.len() {
+            let past = Past {
+                oldest: left()?,
+                newest: left()?,
             };
+            if past != Past::NOTHING {
+                side.past_mut(layout)[place] = past;
+            }
         }
+        let head = self.keys.at_mut(place);
+        match layout.frauds.is_empty() {
+            true if head.events.is_empty() => head.events.begin_after(newest),
+            true => {}
+            false => side.newest_fraud = newest,
+        }
+        if !side.is_empty(head.events.newest()) {
+            head.side = Some(Box::new(side));
+        }
+        refresh(layout, head, 0);
+        head.events.due = due(&self.ledger, head);
+        self.count(place, 1);
         Ok(())
     }
+}
+
+fn write_tiles(tiles: Option<&Tiles>, dead: i64, write: &mut impl FnMut(&[u8])) {
+    let live = || {
+        tiles
+            .into_iter()
+            .flat_map(Tiles::iter)
+            .filter(|tile| tile.newest > dead)
+    };
+    write(&(live().count() as u32).to_le_bytes());
+    for tile in live() {
+        for cell in [tile.oldest, tile.newest, tile.rows, tile.blanks]
+            .iter()
+            .chain(&tile.sums)
+        {
+            write(&cell.to_le_bytes());
+        }
+        for extremes in &tile.extremes {
+            let (least, most) = extremes.unwrap_or((i64::MAX, i64::MIN));
+            write(&least.to_le_bytes());
+            write(&most.to_le_bytes());
+        }
+    }
+}
+
+fn read_tiles(sums: usize, extremes: usize, bytes: &mut &[u8]) -> Result<Tiles, Unreadable> {
+    let mut tiles = Tiles::default();
+    for _ in 0..u32::from_le_bytes(number(bytes)?) {
+        let mut cell = || number(bytes).map(i64::from_le_bytes);
+        let [oldest, newest, rows, blanks] = [cell()?, cell()?, cell()?, cell()?];
+        let sums = (0..sums).map(|_| cell()).collect::<Result<_, _>>()?;
+        let mut range = || Ok((cell()?, cell()?));
+        let extremes = (0..extremes)
+            .map(|_| range().map(|(least, most)| (least <= most).then_some((least, most))))
+            .collect::<Result<_, Unreadable>>()?;
+        tiles.restore(Tile {
+            oldest,
+            newest,
+            rows,
+            blanks,
+            sums,
+            extremes,
+        });
+    }
+    Ok(tiles)
 }
 
 impl super::History {
     /// Begins a sweep of every entity as it stands now; `head` gives what the pieces of one begin with. Writes how many keys
     /// each has, and what else there is.
-    pub fn cut(&mut self, head: impl Fn(usize) -> Vec<u8>, out: &mut Vec<u8>) {
+    pub fn cut(&mut self, plan: &crate::plan::Plan, head: impl Fn(usize) -> Vec<u8>, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.watermark.0.to_le_bytes());
         out.push(self.entities.len() as u8);
-        for (slot, (entity, erased)) in self.entities.iter_mut().zip(&self.erased).enumerate() {
-            out.extend_from_slice(&entity.marks().0.to_le_bytes());
-            out.extend_from_slice(&entity.cut(head(slot)).to_le_bytes());
-            erased.write(&mut |part: &[u8]| out.extend_from_slice(part));
+        for (slot, (entity, layout)) in self.entities.iter_mut().zip(&plan.layouts).enumerate() {
+            entity
+                .marks()
+                .iter()
+                .for_each(|mark| out.extend_from_slice(&mark.to_le_bytes()));
+            out.extend_from_slice(&entity.cut(layout, head(slot)).to_le_bytes());
         }
         self.erased
             .iter()
@@ -226,18 +334,16 @@ impl super::History {
 
     /// Takes back what [`super::History::cut`] wrote, off the beginning of `bytes`, in a history that holds nothing. Gives
     /// how many keys each entity has, which have to come.
-    pub fn restore(&mut self, bytes: &mut &[u8]) -> Result<Vec<u64>, Unreadable> {
+    pub fn restore(&mut self, plan: &crate::plan::Plan, bytes: &mut &[u8]) -> Result<Vec<u64>, Unreadable> {
         self.watermark = EventTime(i64::from_le_bytes(number(bytes)?));
         if usize::from(u8::from_le_bytes(number(bytes)?)) != self.entities.len() {
             return Err(Unreadable);
         }
         let mut keys = Vec::with_capacity(self.entities.len());
-        for (entity, erased) in self.entities.iter_mut().zip(&mut self.erased) {
-            let marks = EventTime(i64::from_le_bytes(number(bytes)?));
-            let count = u64::from_le_bytes(number(bytes)?);
-            entity.restore(marks, usize::try_from(count).map_err(|_| Unreadable)?);
-            *erased = Erased::read(bytes)?;
-            keys.push(count);
+        for (entity, layout) in self.entities.iter_mut().zip(&plan.layouts) {
+            let marks = [number(bytes)?, number(bytes)?].map(i64::from_le_bytes);
+            entity.restore(layout, marks, self.watermark);
+            keys.push(u64::from_le_bytes(number(bytes)?));
         }
         for erased in &mut self.erased {
             *erased = super::erased::Erased::read(bytes)?;
@@ -262,7 +368,10 @@ impl super::History {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::History, *};
+    use super::{
+        super::{Bounds, History},
+        *,
+    };
     use crate::{
         plan::Plan,
         transaction::{AmountMinor, Kind, Labelled, MAX_ENTITIES, MAX_NUMBERS, Transaction},
@@ -301,9 +410,9 @@ mod tests {
         prop::collection::vec(step, 1..400)
     }
 
-    fn canonical(history: &History) -> Vec<u8> {
+    fn canonical(plan: &Plan, history: &History) -> Vec<u8> {
         let mut bytes = Vec::new();
-        history.write_canonical(&mut |part| bytes.extend_from_slice(part));
+        history.write_canonical(plan, &mut |part| bytes.extend_from_slice(part));
         bytes
     }
 
@@ -350,20 +459,20 @@ mod tests {
         #[test]
         fn what_is_swept_while_inputs_go_on_is_the_state_at_the_cut(steps in steps(), cut in any::<prop::sample::Index>()) {
             let plan = plan();
-            let mut history = History::new(&plan, EventTime(7));
+            let mut history = History::new(&plan, EventTime(7), Bounds::NONE);
             let cut = cut.index(steps.len());
             for (number, step) in steps[..cut].iter().enumerate() {
                 play(&mut history, &plan, step, number);
             }
-            let expected = canonical(&history);
+            let expected = canonical(&plan, &history);
             let mut head = Vec::new();
-            history.cut(|slot| vec![slot as u8], &mut head);
+            history.cut(&plan, |slot| vec![slot as u8], &mut head);
             for (number, step) in steps.iter().enumerate().skip(cut) {
                 play(&mut history, &plan, step, number);
             }
             while history.sweep(&plan, 1_000) == 0 {}
-            let mut loaded = History::new(&plan, EventTime(i64::MIN));
-            let mut keys = loaded.restore(&mut &head[..]).unwrap();
+            let mut loaded = History::new(&plan, EventTime(i64::MIN), Bounds::NONE);
+            let mut keys = loaded.restore(&plan, &mut &head[..]).unwrap();
             while let Some(piece) = history.take_piece() {
                 let (slot, bytes) = piece.bytes[crate::journal::chunk::HEADER..].split_first().unwrap();
                 let count = loaded.read_keys(&plan, usize::from(*slot), bytes).unwrap();
@@ -371,21 +480,21 @@ mod tests {
                 keys[usize::from(*slot)] -= count;
             }
             prop_assert!(keys.iter().all(|&left| left == 0));
-            prop_assert!(canonical(&loaded) == expected);
+            prop_assert!(canonical(&plan, &loaded) == expected);
             // And it goes on as the one it was taken of.
             history.end_sweep();
-            let after = canonical(&history);
+            let after = canonical(&plan, &history);
             for (number, step) in steps.iter().enumerate().skip(cut) {
                 play(&mut loaded, &plan, step, number);
             }
-            prop_assert!(canonical(&loaded) == after);
+            prop_assert!(canonical(&plan, &loaded) == after);
         }
     }
 
     #[test]
     fn a_key_that_was_read_back_is_seen_as_before() {
         let plan = plan();
-        let mut history = History::new(&plan, EventTime(i64::MIN));
+        let mut history = History::new(&plan, EventTime(i64::MIN), Bounds::NONE);
         for number in 0..400 {
             play(
                 &mut history,
@@ -395,10 +504,10 @@ mod tests {
             );
         }
         let mut head = Vec::new();
-        history.cut(|_| vec![0], &mut head);
+        history.cut(&plan, |_| vec![0], &mut head);
         while history.sweep(&plan, 100) == 0 {}
-        let mut loaded = History::new(&plan, EventTime(i64::MIN));
-        loaded.restore(&mut &head[..]).unwrap();
+        let mut loaded = History::new(&plan, EventTime(i64::MIN), Bounds::NONE);
+        loaded.restore(&plan, &mut &head[..]).unwrap();
         for slot in 0..2 {
             let piece = history.take_piece().unwrap();
             let bytes = &piece.bytes[crate::journal::chunk::HEADER + 1..];

@@ -11,6 +11,7 @@ use crate::{
     admit::{Admitted, AdmittedErasure, AdmittedLabel, AdmittedOutcome},
     assessment::{Assessment, TIER_BYTES},
     features::{FeatureSet, Lateness, Seen},
+    history::Bounds,
     rescore::Rescored,
     transaction::{AmountMinor, Clock, KeyHash, MAX_ENTITIES, Transaction},
 };
@@ -57,6 +58,14 @@ impl Draft {
         self.bytes.put_u16_le(stated.program);
         self.bytes.put_i64_le(stated.complete_since.0);
         self.bytes.put_i64_le(stated.watermark.0);
+        let Bounds {
+            bytes,
+            rows_a_key,
+            tiles_a_key,
+        } = stated.bounds;
+        for bound in [bytes, rows_a_key as u64, tiles_a_key as u64] {
+            self.bytes.put_u64_le(bound);
+        }
         for part in [stated.name.as_bytes(), stated.plan, stated.policy, stated.model_digest] {
             self.long(part);
         }
@@ -91,13 +100,14 @@ impl Draft {
         flags.set(Flags::DROPPED, admitted.dropped != 0);
         flags.set(Flags::MISSING, !seen.missing.is_empty());
         flags.set(Flags::INCOMPLETE, !seen.incomplete.is_empty());
+        flags.set(Flags::APPROXIMATE, !seen.approximate.is_empty());
         bytes.put_u8(flags.0);
         // At most 256 features.
         bytes.put_u16_le(row.len() as u16);
         if admitted.dropped != 0 {
             bytes.put_u16_le(admitted.dropped);
         }
-        for set in [&seen.missing, &seen.incomplete] {
+        for set in [&seen.missing, &seen.incomplete, &seen.approximate] {
             features(bytes, set, row.len());
         }
         for value in row {

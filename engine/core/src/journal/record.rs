@@ -13,6 +13,7 @@ use crate::{
     admit::{Admitted, AdmittedErasure, AdmittedLabel, AdmittedOutcome, Mode, Subject},
     assessment::{Assessment, MadeWith, Tier},
     features::{FeatureSet, Lateness},
+    history::Bounds,
     ladder::Admission,
     model::Scores,
     plan::MAX_FEATURES,
@@ -51,6 +52,7 @@ impl Flags {
     pub const DROPPED: Flags = Flags(4);
     pub const MISSING: Flags = Flags(8);
     pub const INCOMPLETE: Flags = Flags(16);
+    pub const APPROXIMATE: Flags = Flags(32);
 
     pub fn set(&mut self, flag: Flags, when: bool) {
         self.0 |= if when { flag.0 } else { 0 };
@@ -163,6 +165,8 @@ pub struct Stated<'a> {
     pub complete_since: EventTime,
     /// The newest event time that it had folded.
     pub watermark: EventTime,
+    /// What bounds its state.
+    pub bounds: Bounds,
     /// The plan, as bytes.
     pub plan: &'a [u8],
     /// The policy, as bytes.
@@ -265,6 +269,11 @@ fn stated<'a>(program: u16, b: &mut &'a [u8]) -> Result<Stated<'a>, NoRecord> {
         program,
         complete_since: EventTime(b.try_get_i64_le()?),
         watermark: EventTime(b.try_get_i64_le()?),
+        bounds: Bounds {
+            bytes: b.try_get_u64_le()?,
+            rows_a_key: size(b)?,
+            tiles_a_key: size(b)?,
+        },
         name: str::from_utf8(long(b)?).map_err(|_| NoRecord)?,
         plan: long(b)?,
         policy: long(b)?,
@@ -332,6 +341,7 @@ fn scored<'a>(b: &mut &'a [u8]) -> Result<Scored<'a>, NoRecord> {
         Ok(FeatureSet::of_bits(&bits))
     };
     let (missing, incomplete) = (set(Flags::MISSING)?, set(Flags::INCOMPLETE)?);
+    let approximate = set(Flags::APPROXIMATE)?;
     let row = take(b, 4 * features)?;
     let mut said = take(b, SAID)?;
     let (verdict, policy_verdict) = (verdict(&mut said)?, self::verdict(&mut said)?);
@@ -358,6 +368,7 @@ fn scored<'a>(b: &mut &'a [u8]) -> Result<Scored<'a>, NoRecord> {
             },
             missing,
             incomplete,
+            approximate,
             dropped,
             rescore,
             made_with: MadeWith { program: 0, version: 0 },
@@ -494,6 +505,10 @@ fn position(b: &mut &[u8]) -> Result<Option<Box<[u8]>>, NoRecord> {
 fn short<'a>(b: &mut &'a [u8]) -> Result<&'a [u8], NoRecord> {
     let length = usize::from(b.try_get_u8()?);
     take(b, length)
+}
+
+fn size(b: &mut &[u8]) -> Result<usize, NoRecord> {
+    usize::try_from(b.try_get_u64_le()?).map_err(|_| NoRecord)
 }
 
 fn long<'a>(b: &mut &'a [u8]) -> Result<&'a [u8], NoRecord> {

@@ -40,6 +40,8 @@ pub enum OwnOp {
 pub enum Column {
     /// The filter lets every event of this history pass: the distance between the rows is the count.
     Rows,
+    /// Every event of this history counts that has an amount: those without one are told apart by themselves.
+    Given,
     /// The difference of this column.
     Prefix(usize),
 }
@@ -78,7 +80,12 @@ pub enum WindowOp {
     /// Sum of amounts: its column.
     Sum(usize),
     /// Mean amount.
-    Mean(Amounts),
+    Mean {
+        /// The column of the sum of amounts.
+        sum: usize,
+        /// How amounts are counted.
+        present: Column,
+    },
     /// Smallest amount: a place in [`EntityLayout::extremes`].
     Min(usize),
     /// Largest amount: a place in [`EntityLayout::extremes`].
@@ -118,6 +125,8 @@ pub struct EntityLayout {
     pub offsets: Vec<i64>,
     /// The columns after the event time.
     pub measures: Vec<Measure>,
+    /// Whether events without an amount are told apart beside the rows, so that rows need no column for it.
+    pub blanks: bool,
     /// Amounts whose smallest and largest are asked for, which no difference of sums can tell.
     pub extremes: Vec<Amounts>,
     /// Counts for which the newest and the oldest evicted event are remembered.
@@ -145,11 +154,19 @@ fn lay_out_entity(lateness_us: i64, aggregates: &[&Aggregate]) -> EntityLayout {
         .map(|(begin, _)| begin)
         .max()
         .unwrap_or(0);
+    let of_all = |op: AggregateOp| {
+        aggregates
+            .iter()
+            .any(|aggregate| aggregate.op == op && aggregate.kinds == kinds)
+    };
+    // What looks at each event's own amount reads it from the columns.
+    let extremes = of_all(AggregateOp::Min) || of_all(AggregateOp::Max);
     let mut layout = EntityLayout {
         kinds,
         retention_us: reach + lateness_us,
         offsets: Vec::new(),
         measures: Vec::new(),
+        blanks: of_all(AggregateOp::Mean) && !extremes,
         extremes: Vec::new(),
         evicted: Vec::new(),
         frauds: Vec::new(),
@@ -160,7 +177,10 @@ fn lay_out_entity(lateness_us: i64, aggregates: &[&Aggregate]) -> EntityLayout {
         let op = match aggregate.op {
             AggregateOp::Count => WindowOp::Count(layout.count(kinds)),
             AggregateOp::Sum => WindowOp::Sum(layout.column(Measure::Sum(kinds))),
-            AggregateOp::Mean => WindowOp::Mean(layout.amounts(kinds)),
+            AggregateOp::Mean => WindowOp::Mean {
+                sum: layout.column(Measure::Sum(kinds)),
+                present: layout.present(kinds),
+            },
             AggregateOp::Min => WindowOp::Min(layout.extremes(kinds)),
             AggregateOp::Max => WindowOp::Max(layout.extremes(kinds)),
             AggregateOp::SinceLast => WindowOp::SinceLast(layout.evicted(kinds)),
@@ -195,6 +215,13 @@ impl EntityLayout {
 
     fn column(&mut self, measure: Measure) -> usize {
         place(&mut self.measures, measure)
+    }
+
+    fn present(&mut self, kinds: Kinds) -> Column {
+        match self.blanks && kinds == self.kinds {
+            true => Column::Given,
+            false => Column::Prefix(self.column(Measure::Present(kinds))),
+        }
     }
 
     fn amounts(&mut self, kinds: Kinds) -> Amounts {

@@ -106,6 +106,7 @@ impl Program {
             lateness: waiting.seen.lateness,
             missing: waiting.seen.missing,
             incomplete: waiting.seen.incomplete,
+            approximate: waiting.seen.approximate,
             dropped: waiting.dropped,
             rescore,
             made_with: MadeWith {

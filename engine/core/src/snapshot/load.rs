@@ -8,7 +8,7 @@ use prost::bytes::Bytes;
 use super::{Tag, Unreadable, long, number};
 use crate::{
     assessment::{Assessment, Version},
-    history::History,
+    history::{Bounds, History},
     known::Known,
     origin::Offsets,
     plan::Plan,
@@ -248,9 +248,11 @@ impl Read {
             let time = EventTime(i64::from_le_bytes(number(bytes)?));
             exposure.push((time, i64::from_le_bytes(number(bytes)?)));
         }
-        let mut history = History::new(&plan, complete_since);
-        let keys = history.restore(bytes)?;
         let place = engine.programs.iter().position(|program| program.name == name);
+        // Those of now: what is beyond them goes with the next input.
+        let bounds = place.map_or(Bounds::NONE, |place| engine.programs[place].history.bounds());
+        let mut history = History::new(&plan, complete_since, bounds);
+        let keys = history.restore(&plan, bytes)?;
         let Some(place) = place else {
             return Ok(Read {
                 place: None,

@@ -26,7 +26,7 @@ impl Engine {
                 head.push(slot as u8);
                 head
             };
-            program.history.cut(head, &mut bytes);
+            program.history.cut(&program.plan, head, &mut bytes);
         }
         Piece { bytes, count: 1 }
     }

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use fraudgate_core::{
+    history::Bounds,
     journal::{
         Draft, Durability, Journal, chunk,
         reader::{Damage, Next, Reader, Tail},
@@ -61,6 +62,7 @@ pub struct Made<'a> {
     pub policy: &'a str,
     pub scores: bool,
     pub complete_since: EventTime,
+    pub history: Bounds,
 }
 
 impl Default for Made<'_> {
@@ -72,6 +74,7 @@ impl Default for Made<'_> {
             policy: POLICY,
             scores: true,
             complete_since: EventTime(START_US),
+            history: Bounds::NONE,
         }
     }
 }
@@ -83,6 +86,7 @@ impl Made<'_> {
         let model = self.scores.then(|| model(&plan));
         let limits = Limits {
             known_ids: self.known_ids,
+            history: self.history,
             drain: 10,
             ahead_us: None,
         };

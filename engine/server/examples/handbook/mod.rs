@@ -72,6 +72,7 @@ pub fn engine() -> Result<Engine, Box<dyn std::error::Error>> {
     );
     let model = Model::new(Manifest::parse(manifest.as_bytes())?, Box::new(Constant));
     let limits = Limits {
+        history: fraudgate_core::history::Bounds::NONE,
         known_ids: 262_144,
         drain: 16_384,
         ahead_us: None,

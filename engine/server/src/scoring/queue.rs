@@ -397,6 +397,7 @@ mod tests {
     fn engine_with(plan: Plan, model: Option<Model>) -> Engine {
         let limits = Limits {
             known_ids: 64,
+            history: fraudgate_core::history::Bounds::NONE,
             drain: 64,
             ahead_us: None,
         };

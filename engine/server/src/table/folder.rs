@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, Float64Array, RecordBatch};
 use arrow_schema::{DataType, Field};
 use fraudgate_core::{
-    history::History,
+    history::{Bounds, History},
     key::HashKey,
     plan::Plan,
     transaction::{EventTime, Labelled, Transaction},
@@ -41,10 +41,10 @@ struct Rows<'a, T, Round> {
 
 impl Folder {
     /// An empty history. The plan's name stands for the program in hashes.
-    pub fn new(plan: Plan, key: &HashKey, complete_since: EventTime) -> Folder {
+    pub fn new(plan: Plan, key: &HashKey, complete_since: EventTime, bounds: Bounds) -> Folder {
         Folder {
             keys: Keys::new(&plan.name, &plan, key),
-            history: History::new(&plan, complete_since),
+            history: History::new(&plan, complete_since, bounds),
             newest: EventTime(i64::MIN),
             plan,
         }

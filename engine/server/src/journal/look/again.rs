@@ -78,6 +78,7 @@ pub(super) fn again(
         Again::Unknown { .. } => Seen {
             missing: was.missing,
             incomplete: was.incomplete,
+            approximate: was.approximate,
             lateness: was.lateness,
         },
     };
@@ -136,6 +137,7 @@ fn answer(was: &Assessment, is: &Assessment, version: &Version) -> Again {
             ("lateness", json!(wire.lateness().as_str_name())),
             ("missing_features", json!(wire.missing_features)),
             ("incomplete_features", json!(wire.incomplete_features)),
+            ("approximate_features", json!(wire.approximate_features)),
             ("dropped_attributes", json!(wire.dropped_attributes)),
             ("tier", json!(wire.tier().as_str_name())),
             ("cause", json!(wire.cause().as_str_name())),
@@ -169,7 +171,8 @@ fn answer(was: &Assessment, is: &Assessment, version: &Version) -> Again {
 fn same_bits(was: &Assessment, is: &Assessment) -> bool {
     let rest = |of: &Assessment| {
         let verdicts = (of.verdict, of.policy_verdict, of.overridden);
-        (verdicts, of.lateness, of.missing, of.incomplete, of.dropped)
+        let sets = (of.missing, of.incomplete, of.approximate);
+        (verdicts, of.lateness, sets, of.dropped)
     };
     was.tier.write() == is.tier.write() && rest(was) == rest(is)
 }

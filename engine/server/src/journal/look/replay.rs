@@ -7,6 +7,7 @@
 use std::{collections::HashMap, path::Path};
 
 use fraudgate_core::{
+    history::Bounds,
     journal::{
         record::{Record, Records},
         segment::Header,
@@ -53,6 +54,7 @@ pub fn replay(
         let limits = Limits {
             known_ids,
             drain: 1,
+            history: era.bounds,
             ahead_us: None,
         };
         let mut engine = Engine::new(key, 0, limits);
@@ -91,8 +93,9 @@ pub fn replay(
     }))
 }
 
-/// Programs by name, plan and policy, and the segments that state them.
+/// Programs by name, plan and policy, what bounds each of them, and the segments that state them.
 struct Era {
+    bounds: Bounds,
     programs: Vec<(String, Vec<u8>, Vec<u8>)>,
     segments: Vec<u64>,
 }
@@ -111,17 +114,22 @@ impl Visit for Eras {
     }
 
     fn drain(&mut self, _: u64, records: Records) -> Result<(), JournalError> {
-        let mut programs = Vec::new();
+        let (mut programs, mut bounds) = (Vec::new(), Bounds::NONE);
         for record in records.flatten() {
             let Record::Program(stated) = record else { break };
+            bounds = stated.bounds;
             programs.push((stated.name.to_owned(), stated.plan.to_vec(), stated.policy.to_vec()));
         }
         if programs.is_empty() {
             return Ok(());
         }
-        let known = self.found.iter().position(|era| era.programs == programs);
+        let known = self
+            .found
+            .iter()
+            .position(|era| era.programs == programs && era.bounds == bounds);
         let mut era = known.map_or_else(
             || Era {
+                bounds,
                 programs,
                 segments: Vec::new(),
             },

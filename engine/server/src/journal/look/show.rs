@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fraudgate_core::{
+    history::Bounds,
     journal::{
         record::{Record, Records},
         segment::Header,
@@ -53,6 +54,7 @@ pub fn show(
     let limits = Limits {
         known_ids: 1,
         drain: 1,
+        history: found.bounds,
         ahead_us: None,
     };
     let mut engine = Engine::new(key.clone(), 0, limits);
@@ -92,6 +94,7 @@ struct Found {
     sequence: u64,
     plan: Plan,
     policy: Policy,
+    bounds: Bounds,
     told: Value,
 }
 
@@ -113,12 +116,13 @@ impl Visit for Find<'_> {
                 && let Some(stated) = self.programs.of(admitted.program)
                 && stated.name == self.program
             {
-                let (plan, policy) = (stated.plan.clone(), stated.policy.clone());
+                let (plan, policy, bounds) = (stated.plan.clone(), stated.policy.clone(), stated.bounds);
                 let told = self.programs.tell(sequence, clock, &record);
                 let found = Found {
                     sequence,
                     plan,
                     policy,
+                    bounds,
                     told,
                 };
                 self.before

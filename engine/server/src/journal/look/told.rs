@@ -3,6 +3,7 @@
 use fraudgate_core::{
     assessment::{Assessment, Tier, Version},
     features::FeatureSet,
+    history::Bounds,
     journal::{record::Record, segment::Header},
     model::hex,
     origin::Origin,
@@ -27,6 +28,7 @@ pub(super) struct Stated {
     pub name: String,
     pub plan: Plan,
     pub policy: Policy,
+    pub bounds: Bounds,
     pub model_digest: Vec<u8>,
     /// What an assessment of then refers to.
     pub version: Version,
@@ -55,6 +57,7 @@ impl Programs {
             version: Version::new(&plan, &policy.digest, stated.model_digest),
             plan,
             policy,
+            bounds: stated.bounds,
             model_digest: stated.model_digest.to_vec(),
         });
         Ok(true)
@@ -170,6 +173,7 @@ impl Programs {
             "lateness": format!("{:?}", assessment.lateness).to_lowercase(),
             "missing": self.names(number, &assessment.missing),
             "incomplete": self.names(number, &assessment.incomplete),
+            "approximate": self.names(number, &assessment.approximate),
             "plan_digest": stated.map(|stated| hex(&stated.version.plan_digest)),
             "policy_digest": stated.map(|stated| hex(&stated.version.policy_digest)),
             "model_digest": stated.map(|stated| hex(&stated.version.model_digest)),

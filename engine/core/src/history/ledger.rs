@@ -1,0 +1,203 @@
+//! How much of an entity is live, by bucket of event time: what says how far to evict, in constant time and without a look
+//! at any key. Rows are counted in the bucket of their event time, a key in that of the newest thing it ever held.
+//!
+//! It counts what is logically live and nothing else, so it follows from the inputs alone, and can be counted anew from a
+//! snapshot's keys.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::cost::Costs;
+use crate::plan::EntityLayout;
+
+/// Buckets that are told apart; what is older is counted in the oldest of them.
+const BUCKETS: i64 = 2048;
+/// Into how many of them a retention is cut at most; at least into half as many.
+const A_RETENTION: i64 = 1024;
+/// What keys live on for after their rows, where features remember the oldest and the newest event, has no retention: then
+/// a bucket is at least three hours, so that the buckets reach over two thirds of a year.
+const REMEMBERED_US: i64 = 3 * 3_600_000_000;
+
+/// What is live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// Events with a row of their own.
+    pub events: i64,
+    /// Keys.
+    pub keys: i64,
+    /// Bytes of everything else: frauds, tiles, events without an amount.
+    pub rare: i64,
+}
+
+impl Live {
+    fn add(&mut self, other: Live) {
+        self.events += other.events;
+        self.keys += other.keys;
+        self.rare += other.rare;
+    }
+
+    fn is_nothing(&self) -> bool {
+        *self == Live::default()
+    }
+
+    /// What it costs, in bytes.
+    pub(super) fn bytes(&self, costs: &Costs) -> i64 {
+        self.events * costs.row + self.keys * costs.key + self.rare
+    }
+}
+
+/// What one entity holds, by event time.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    /// A bucket is two to this many microseconds wide.
+    shift: u32,
+    /// Whether keys are remembered when their rows are beyond the retention.
+    remembers: bool,
+    watermark: i64,
+    /// Its bucket: that of the last slot.
+    newest: i64,
+    slots: VecDeque<Live>,
+    /// What is later than the watermark, by event time: only labels speak of such times.
+    ahead: BTreeMap<i64, Live>,
+    /// Rows in buckets before this one are beyond the retention.
+    expired: i64,
+    total: Live,
+}
+
+impl Ledger {
+    pub fn new(layout: &EntityLayout) -> Ledger {
+        let remembers = !layout.evicted.is_empty();
+        let least = if remembers { REMEMBERED_US } else { 1 };
+        let width = (layout.retention_us / A_RETENTION).max(least) as u64;
+        let shift = width.next_power_of_two().ilog2();
+        Ledger {
+            shift,
+            remembers,
+            watermark: i64::MIN,
+            newest: i64::MIN >> shift,
+            slots: VecDeque::new(),
+            ahead: BTreeMap::new(),
+            expired: i64::MIN,
+            total: Live::default(),
+        }
+    }
+
+    /// The bucket of an event time.
+    pub fn bucket(&self, time: i64) -> i64 {
+        time >> self.shift
+    }
+
+    /// What is live.
+    pub fn live(&self) -> Live {
+        self.total
+    }
+
+    /// Counts something at an event time.
+    pub fn add(&mut self, time: i64, what: Live) {
+        self.total.add(what);
+        self.at(time).add(what);
+    }
+
+    /// A key's newest thing is another now.
+    pub fn move_key(&mut self, from: i64, to: i64) {
+        if self.bucket(from) != self.bucket(to) || from.max(to) > self.watermark {
+            self.at(from).keys -= 1;
+            self.at(to).keys += 1;
+        }
+    }
+
+    fn at(&mut self, time: i64) -> &mut Live {
+        if time > self.watermark {
+            return self.ahead.entry(time).or_default();
+        }
+        if self.slots.is_empty() {
+            self.slots.resize(BUCKETS as usize, Live::default());
+        }
+        let place = BUCKETS - 1 - (self.newest - self.bucket(time)).min(BUCKETS - 1);
+        &mut self.slots[place as usize]
+    }
+
+    /// The watermark moved; rows through `expired_through` are beyond the retention. Gives the last moment of the last
+    /// bucket of which nothing can be reached: what is in it is dead.
+    pub fn advance(&mut self, watermark: i64, expired_through: i64) -> i64 {
+        self.watermark = watermark;
+        let newest = self.bucket(watermark);
+        if newest > self.newest {
+            self.roll(newest);
+        }
+        while let Some(entry) = self.ahead.first_entry()
+            && *entry.key() <= watermark
+        {
+            let (time, what) = entry.remove_entry();
+            self.at(time).add(what);
+        }
+        // The bucket in which the retention ends is live as a whole.
+        let expired = self.bucket(expired_through.saturating_add(1));
+        if expired > self.expired {
+            self.expire(expired);
+            self.expired = expired;
+        }
+        self.end(self.expired.saturating_sub(1))
+    }
+
+    fn roll(&mut self, newest: i64) {
+        let by = newest.saturating_sub(self.newest);
+        self.newest = newest;
+        if !self.slots.is_empty() {
+            for _ in 0..by.min(BUCKETS) {
+                let oldest = self.slots.pop_front().unwrap_or_default();
+                self.slots[0].add(oldest);
+                self.slots.push_back(Live::default());
+            }
+        }
+    }
+
+    fn expire(&mut self, expired: i64) {
+        let oldest = self.newest.saturating_sub(BUCKETS - 1);
+        let through = (expired - 1).min(self.newest);
+        let mut gone = Live::default();
+        if !self.slots.is_empty() {
+            for bucket in self.expired.max(oldest)..=through {
+                let slot = &mut self.slots[(bucket - oldest) as usize];
+                let kept = if self.remembers { slot.keys } else { 0 };
+                gone.add(Live {
+                    keys: slot.keys - kept,
+                    ..*slot
+                });
+                *slot = Live {
+                    keys: kept,
+                    ..Live::default()
+                };
+            }
+        }
+        self.forget(gone);
+    }
+
+    /// Drops the oldest bucket that holds something. Gives the last moment that is gone with it; nothing when nothing is
+    /// there.
+    pub fn evict(&mut self) -> Option<i64> {
+        let place = self.slots.iter().position(|slot| !slot.is_nothing());
+        if let Some(place) = place {
+            let gone = std::mem::take(&mut self.slots[place]);
+            self.forget(gone);
+            let bucket = self.newest - (BUCKETS - 1) + place as i64;
+            // Nothing in it is later than the watermark, and what comes next is.
+            return Some(self.end(bucket).min(self.watermark));
+        }
+        let (time, gone) = self.ahead.pop_first()?;
+        self.forget(gone);
+        Some(time)
+    }
+
+    fn end(&self, bucket: i64) -> i64 {
+        bucket
+            .saturating_add(1)
+            .saturating_mul(1 << self.shift)
+            .saturating_sub(1)
+    }
+
+    fn forget(&mut self, gone: Live) {
+        self.total.events -= gone.events;
+        self.total.keys -= gone.keys;
+        self.total.rare -= gone.rare;
+    }
+}
