@@ -29,6 +29,7 @@ CONFIG = {
     # The transactions' clock runs far faster than ours.
     "ahead_us": None,
     "known_ids": 1 << 18,
+    "memory": {"history_bytes": 1 << 32, "rows_a_key": 16_384, "process_bytes": None},
     "onnxruntime": str(onnxruntime_library()),
     "identities": [{"name": f"dns:{CLIENT}", "allow": ["scoring"]}],
 }

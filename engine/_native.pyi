@@ -20,8 +20,17 @@ class Rows:
 class Folder:
     """A history of its own that tables are folded into, by the code that serves."""
 
-    def __new__(cls, plan: bytes, hash_key: bytes, complete_since_us: int) -> Folder:
-        """An empty history.
+    def __new__(
+        cls,
+        plan: bytes,
+        hash_key: bytes,
+        complete_since_us: int,
+        *,
+        history_bytes: int | None = None,
+        rows_a_key: int | None = None,
+        tiles_a_key: int | None = None,
+    ) -> Folder:
+        """An empty history. What is beyond its bounds is evicted or told apart no more; `features/oracle.py` says how.
 
         plan: a compiled plan. hash_key: 32 secret bytes under which ids are hashed. complete_since_us: microseconds
         since 1970; what happened through this moment is unknown, and windows that begin before it are missing.

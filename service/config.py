@@ -143,6 +143,31 @@ class Keys(Section):
     )
 
 
+class Memory(Section):
+    """`[memory]`: what bounds it. Other bounds are another state: what was evicted is not there again."""
+
+    history_bytes: int = Field(
+        1 << 32,
+        ge=1 << 24,
+        le=1 << 46,
+        examples=["4294967296"],
+        description="most of all programs' histories; beyond it the oldest events go, and windows over them are incomplete",
+    )
+    rows_a_key: int = Field(
+        16_384,
+        ge=1,
+        le=65_535,
+        examples=["16384"],
+        description="most events of one key that are told apart; windows that begin before them are approximate",
+    )
+    process_bytes: int | None = Field(
+        None,
+        ge=1,
+        examples=["8589934592"],
+        description="while the process holds more, answers are the declared defaults",
+    )
+
+
 class Journal(Section):
     """`[journal]`: where inputs are kept, so that a restart goes on where the scorer was."""
 
@@ -308,6 +333,7 @@ class Config(Section):
 
     server: Server
     keys: Keys
+    memory: Memory = Memory()
     journal: Journal | None = None
     forward: Forward | None = None
     identity: Annotated[list[Identity], Field(min_length=1), AfterValidator(_once)]

@@ -15,12 +15,13 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from service.config import Config, Default, Forward, Identity, Journal, Keys, Program, Rescore, Section, Segment, Server
+from service.config import Config, Default, Forward, Identity, Journal, Keys, Memory, Program, Rescore, Section, Segment, Server
 
-_ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|JOURNAL|FORWARD|PROGRAM)_(.+)")
+_ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|MEMORY|JOURNAL|FORWARD|PROGRAM)_(.+)")
 _SECTIONS: Final[dict[str, type[Section]]] = {
     "server": Server,
     "keys": Keys,
+    "memory": Memory,
     "journal": Journal,
     "forward": Forward,
     "identity": Identity,

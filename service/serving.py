@@ -126,6 +126,8 @@ def engine_config(config: Config) -> bytes:
     return _canonical(
         server
         | {
+            "memory": config.memory.model_dump()
+            | {"history_bytes": config.memory.history_bytes // len(config.program)},
             "ahead_us": None if ahead_s is None else round(ahead_s * 1_000_000),
             "onnxruntime": str(engine.onnxruntime_library()),
             "journal": None

@@ -156,6 +156,7 @@ def running_scorer(
         "idle_s": 900,
         "ahead_us": 60_000_000,
         "known_ids": 100_000,
+        "memory": {"history_bytes": 1 << 32, "rows_a_key": 16_384, "process_bytes": None},
         "onnxruntime": str(engine.onnxruntime_library()),
         "identities": [{"name": f"dns:{name}.example", "allow": allow} for name, allow in ALLOWED.items()],
         **configured,

@@ -31,6 +31,7 @@ CONFIG: dict[str, Any] = {
     "listen": "127.0.0.1:0",
     "ahead_us": None,
     "known_ids": 8,
+    "memory": {"history_bytes": 1 << 32, "rows_a_key": 16_384, "process_bytes": None},
     "onnxruntime": str(engine.onnxruntime_library()),
     "identities": [],
     "connections": 8,

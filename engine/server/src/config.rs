@@ -40,8 +40,8 @@ pub struct Config {
     pub ahead_us: Option<i64>,
     /// How many transaction ids are remembered with their answers.
     pub known_ids: usize,
-    /// What bounds the state of each program.
-    pub history: HistoryBounds,
+    /// What bounds memory.
+    pub memory: Memory,
     /// The ONNX Runtime library; needed when a program has a model.
     pub onnxruntime: PathBuf,
     /// Where inputs are journaled; null: nowhere, and a restart begins anew.
@@ -50,21 +50,23 @@ pub struct Config {
     pub identities: Vec<Identity>,
 }
 
-/// What bounds the state of each program.
+/// What bounds memory.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HistoryBounds {
-    /// Most bytes.
-    pub bytes: u64,
+pub struct Memory {
+    /// Most bytes of each program's histories.
+    pub history_bytes: u64,
     /// Most events of one key that are told apart.
     pub rows_a_key: usize,
+    /// Beyond this much real memory of the process no model is asked; null: however much.
+    pub process_bytes: Option<u64>,
 }
 
-impl HistoryBounds {
-    /// As the core takes them.
+impl Memory {
+    /// What bounds the state of each program, as the core takes it.
     pub fn bounds(&self) -> Bounds {
         Bounds {
-            bytes: self.bytes,
+            bytes: self.history_bytes,
             rows_a_key: self.rows_a_key,
             ..Bounds::NONE
         }
@@ -116,8 +118,8 @@ impl Config {
             ("handshake_ms", config.handshake_ms),
             ("connection_age_s", config.connection_age_s),
             ("idle_s", config.idle_s),
-            ("history.bytes", config.history.bytes),
-            ("history.rows_a_key", config.history.rows_a_key as u64),
+            ("memory.history_bytes", config.memory.history_bytes),
+            ("memory.rows_a_key", config.memory.rows_a_key as u64),
         ];
         match limits.iter().find(|(_, limit)| *limit == 0) {
             Some((name, _)) => Err(format!("{name}: must be at least 1")),
@@ -154,7 +156,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = r#"{"listen":"127.0.0.1:0","connections":1024,"streams":256,"message_bytes":1048576,"batch":1024,
-        "queue":16384,"handshake_ms":5000,"connection_age_s":3600,"idle_s":900,"ahead_us":60000000,"known_ids":262144,"history":{"bytes":4294967296,"rows_a_key":16384},
+        "queue":16384,"handshake_ms":5000,"connection_age_s":3600,"idle_s":900,"ahead_us":60000000,"known_ids":262144,"memory":{"history_bytes":4294967296,"rows_a_key":16384,"process_bytes":null},
         "onnxruntime":"/lib/libonnxruntime.so","identities":[{"name":"dns:payments.example","allow":["scoring"]}]}"#;
 
     #[test]

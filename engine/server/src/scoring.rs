@@ -12,7 +12,7 @@ mod stream;
 mod unary;
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
 };
 
@@ -40,4 +40,6 @@ pub struct Shared {
     pub batch: usize,
     /// Where inputs are journaled.
     pub journal: OnceCell<Journaled>,
+    /// The real memory of the process, as it was last looked at.
+    pub resident_bytes: Cell<u64>,
 }

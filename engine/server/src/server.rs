@@ -3,6 +3,7 @@
 
 mod control;
 mod journal;
+mod memory;
 mod thread;
 mod warm;
 
@@ -70,7 +71,7 @@ impl Server {
         let tls = acceptor(tls).map_err(|e| error("tls")(&e))?;
         let limits = Limits {
             known_ids: config.known_ids,
-            history: config.history.bounds(),
+            history: config.memory.bounds(),
             drain: config.queue,
             ahead_us: config.ahead_us,
         };

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     future::poll_fn,
     net::TcpListener,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -24,6 +24,7 @@ use tokio::{
 use super::{
     Journaled, Server, ServerError,
     control::{Control, Ended, Running, Stats},
+    memory,
 };
 use crate::{
     journal::Promise,
@@ -113,9 +114,11 @@ async fn serve(
         message_bytes: server.config.message_bytes,
         batch: server.config.batch,
         journal: OnceCell::new(),
+        resident_bytes: Cell::new(0),
     });
     let local = Local(transport.failure.clone());
     local.spawn(drain(shared.clone()));
+    local.spawn(memory::watch(shared.clone(), server.config.memory.process_bytes));
     local.spawn(bulk::take(shared.clone(), hands));
     if ready {
         is_ready(&shared, server.journal, &local);
@@ -223,11 +226,34 @@ fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
         ("passed", core.passed),
         ("unfolded", core.unfolded),
         ("model_failures", core.model_failures),
+        ("resident_bytes", shared.resident_bytes.get()),
         ("rescore_spool_full", core.rescores.full),
     ];
     stats.extend(shared.journal.get().into_iter().flat_map(Journaled::stats));
     let named = stats.into_iter().map(|(name, value)| (Cow::Borrowed(name), value));
-    named.chain(rungs(&shared.engine.borrow())).collect()
+    let engine = shared.engine.borrow();
+    named.chain(rungs(&engine)).chain(held(&engine)).collect()
+}
+
+/// What is held of each program's entities: live events and keys, what they are counted with, and the event time through
+/// which events were evicted for want of room.
+fn held(engine: &Engine) -> Stats {
+    let mut stats = Stats::new();
+    for program in engine.programs() {
+        for (entity, held) in program.plan.entities.iter().zip(program.history.held()) {
+            let mut tell = |what: &str, value: i64| {
+                let name = format!("history_{what}.{}.{entity}", program.name);
+                stats.push((name.into(), u64::try_from(value).unwrap_or(0)));
+            };
+            tell("events", held.live.events);
+            tell("keys", held.live.keys);
+            tell("bytes", held.bytes);
+            if let Some(through) = held.evicted_through {
+                tell("evicted_through_us", through.0);
+            }
+        }
+    }
+    stats
 }
 
 /// Answers by tier and cause, and what each program approved blind: since the start, and in its window.
