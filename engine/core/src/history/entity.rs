@@ -207,7 +207,6 @@ impl EntityHistory {
             refresh(layout, head, if inserted.moved > 0 { 0 } else { inserted.row });
         }
         let after = head.newest();
-        let is_full = head.events.len() > self.bounds.rows_a_key;
         self.ledger.add(
             t.0,
             Live {
@@ -217,8 +216,11 @@ impl EntityHistory {
             },
         );
         self.ledger.move_key(before, after);
-        if is_full {
-            self.tile_oldest(layout, number);
+        // Twice, so that a key comes back to a bound that is lower than it was.
+        for _ in 0..2 {
+            if self.keys.at(number).events.len() > self.bounds.rows_a_key {
+                self.tile_oldest(layout, number);
+            }
         }
     }
 
