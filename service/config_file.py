@@ -15,7 +15,20 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from service.config import Config, Default, Forward, Identity, Journal, Keys, Memory, Program, Rescore, Section, Segment, Server
+from service.config import (
+    Config,
+    Default,
+    Forward,
+    Identity,
+    Journal,
+    Keys,
+    Memory,
+    Program,
+    Rescore,
+    Section,
+    Segment,
+    Server,
+)
 
 _ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|MEMORY|JOURNAL|FORWARD|PROGRAM)_(.+)")
 _SECTIONS: Final[dict[str, type[Section]]] = {
