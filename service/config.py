@@ -151,7 +151,7 @@ class Memory(Section):
         ge=1 << 24,
         le=1 << 46,
         examples=["4294967296"],
-        description="most of all programs' histories; beyond it the oldest events go, and windows over them are incomplete",
+        description="most of all programs' histories; beyond it the oldest events go: windows over them are incomplete",
     )
     rows_a_key: int = Field(
         16_384,
