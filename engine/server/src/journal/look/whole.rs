@@ -103,6 +103,7 @@ fn snapshots(folder: &Path, secret: &[u8; 32]) -> Result<Vec<Value>, JournalErro
         let limits = Limits {
             known_ids: 0,
             drain: 0,
+            history: fraudgate_core::history::Bounds::NONE,
             ahead_us: None,
         };
         let nobody = HashKey {
