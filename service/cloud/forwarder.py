@@ -51,16 +51,33 @@ class Forwarder:
 
         A step that raised is finished by the next one: what was handed over is not handed over again.
         """
-        if self._waiting is None:
-            through, rows, messages = self._forward.read(self._rows, _WAIT_S)
-            for kind, key, value in messages:
-                self._topic.publish(kind, key, value)
-            self._waiting = Shipped(rows, len(messages), through)
-        if self._waiting.messages:
+        waiting = self._waiting or self._read(_WAIT_S)
+        if waiting.messages:
             self._topic.flush()
-        shipped, self._waiting = self._waiting, None
-        self._forward.keep(shipped.through)
-        return shipped
+        self._waiting = None
+        self._forward.keep(waiting.through)
+        return waiting
+
+    def pass_over(self) -> None:
+        """Pass what holds nothing to ship, such as a history that warmed the state: it does not wait for the broker."""
+        before = None
+        while self._waiting is None and self._forward.behind():
+            passed = self._read(0.0)
+            if passed.messages:
+                return
+            self._waiting = None
+            if passed == before:
+                break
+            before = passed
+        if before is not None and self._waiting is None:
+            self._forward.keep(before.through)
+
+    def _read(self, wait_s: float) -> Shipped:
+        through, rows, messages = self._forward.read(self._rows, wait_s)
+        for kind, key, value in messages:
+            self._topic.publish(kind, key, value)
+        self._waiting = Shipped(rows, len(messages), through)
+        return self._waiting
 
     def run(self, stop: threading.Event) -> None:
         """Ship until `stop`."""

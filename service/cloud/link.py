@@ -27,6 +27,7 @@ class Link:
         self._config = config
         self._stop = threading.Event()
         self.forwarder = Forwarder(server.forward(config.pop), Shipments(config), config.rows)
+        self.forwarder.pass_over()
         self._threads = [
             threading.Thread(target=self.forwarder.run, args=(self._stop,), name="forwarder", daemon=True),
             threading.Thread(target=self._bring, name="rescored", daemon=True),

@@ -190,3 +190,24 @@ def test_one_message_of_decisions_larger_than_a_drain_is_taken_whole(tmp_path: P
         scorer.server.take("rescored", told.records())
         assert scorer.server.stats()["rescored.shop"] == 3_000
         assert ("rescored", 0, len(told.values) - 1) in scorer.server.offsets()
+
+
+def test_what_holds_nothing_to_ship_is_passed_before_the_spools_bound_counts_it(tmp_path: Path) -> None:
+    shipped = Shipping(away=True)
+    never = {"control_share": 0.0, "labels": False}
+    with pop(tmp_path, rescore=never, spool_inputs=50) as scorer:
+        assert scorer.server.take("transactions", purchases(range(3_000))) == 3_000
+    with pop(tmp_path, spool_inputs=50) as scorer:
+        forwarder = Forwarder(scorer.server.forward(POP), shipped, 4096)
+        assert scorer.score(payment(5_000)).receipt.rescore_spool_full
+        forwarder.pass_over()
+        assert scorer.server.stats()["rescore_shipped"] == 3_001
+        assert scorer.score(payment(5_001)).receipt.rescore_queued
+        # What is promised is not passed.
+        forwarder.pass_over()
+        assert scorer.server.stats()["rescore_shipped"] == 3_001
+        with pytest.raises(OSError, match="away"):
+            forwarder.step()
+        shipped.away = False
+        forwarder.step()
+        assert shipped.sequences() == [3_002]
