@@ -1,6 +1,7 @@
 """The full road: this project's server with the stage's program, warm. `python -m benchmarks.engine_server STAGE`.
 
-With `--journal` it journals, to a folder of the stage that is made anew.
+With `--journal` it journals, to a folder of the stage that is made anew. With `--away` besides, a share is to be scored
+again in a cloud that is not there: no broker answers.
 
 It prints its port once it answers.
 """
@@ -15,6 +16,9 @@ from pathlib import Path
 from benchmarks import traffic
 from benchmarks.stage import CLIENT, PROGRAM, Stage
 from engine import Server, onnxruntime_library
+from service import logs
+from service.cloud.link import Link
+from service.config import Forward
 
 CONFIG = {
     "listen": "127.0.0.1:0",
@@ -46,13 +50,20 @@ JOURNAL = {
     "snapshots": 2,
 }
 
+# More than a benchmark sends: all that is drawn is promised, and waits.
+SPOOL = 1 << 30
+RESCORE = {"control_share": 0.05, "from_risk": 30.0, "below_risk": 60.0, "labels": False}
+
 
 def main() -> None:
     """Serves until it is killed."""
+    # On stdout stands the port alone.
+    logs.configure()
     stage = Stage(Path(sys.argv[1]))
     certificates = stage.certificates
-    journaled = "--journal" in sys.argv
-    journal = JOURNAL | {"folder": str(stage.path / "journal")} if journaled else None
+    journaled, away = "--journal" in sys.argv, "--away" in sys.argv
+    folder = stage.path / ("journal-away" if away else "journal")
+    journal = JOURNAL | {"folder": str(folder), "spool_inputs": SPOOL if away else None} if journaled else None
     server = Server(
         json.dumps(CONFIG | {"journal": journal}).encode(),
         bytes.fromhex(certificates.hash_key.read_text()),
@@ -60,13 +71,34 @@ def main() -> None:
         certificates.server.key.read_bytes(),
         certificates.ca.certificate.read_bytes(),
     )
-    server.add_program(PROGRAM, stage.plan, stage.policy, (stage.manifest, stage.onnx), traffic.COMPLETE_SINCE_US)
+    policy = json.dumps(json.loads(stage.policy) | {"rescore": RESCORE}).encode() if away else stage.policy
+    server.add_program(PROGRAM, stage.plan, policy, (stage.manifest, stage.onnx), traffic.COMPLETE_SINCE_US)
     if journal is not None:
-        shutil.rmtree(stage.path / "journal", ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         server.recover(bytes(32))
     server.warm(PROGRAM, stage.transactions, stage.labels)
+    link = Link(server, _nobody(stage)) if away else None
     print(server.start(), flush=True)
+    if link is not None:
+        link.start()
     server.wait()
+
+
+def _nobody(stage: Stage) -> Forward:
+    """A broker whose port nobody listens on: the connection is refused each time it is tried."""
+    leaf = stage.certificates.client(CLIENT)
+    return Forward(
+        pop="bench",
+        servers="127.0.0.1:9",
+        ca=stage.certificates.ca.certificate,
+        certificate=leaf.certificate,
+        key=leaf.key,
+        spool_inputs=SPOOL,
+        requests="rescore",
+        decisions="rescored",
+        reversals="reversals",
+        rows=4_096,
+    )
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def _echo(stage: Stage) -> list[str]:
 
 FULL: Final = Kind("full", _python("engine_server"))
 JOURNALED: Final = Kind("journaled", _python("engine_server", "--journal"))
+AWAY: Final = Kind("journaled, its cloud away", _python("engine_server", "--journal", "--away"))
 ECHO: Final = Kind("echo", _echo, echo=True)
 SYNC: Final = Kind("grpcio", _python("peers.sync_server"))
 AIO: Final = Kind("grpc.aio", _python("peers.aio_server"))
