@@ -12,13 +12,16 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks import traffic
 from benchmarks.stage import CLIENT, PROGRAM, Stage
 from engine import Server, onnxruntime_library
 from service import logs
-from service.cloud.link import Link
 from service.config import Forward
+
+if TYPE_CHECKING:
+    from service.cloud.link import Link
 
 CONFIG = {
     "listen": "127.0.0.1:0",
@@ -77,17 +80,20 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         server.recover(bytes(32))
     server.warm(PROGRAM, stage.transactions, stage.labels)
-    link = Link(server, _nobody(stage)) if away else None
+    link = _link(server, stage) if away else None
     print(server.start(), flush=True)
     if link is not None:
         link.start()
     server.wait()
 
 
-def _nobody(stage: Stage) -> Forward:
-    """A broker whose port nobody listens on: the connection is refused each time it is tried."""
+def _link(server: Server, stage: Stage) -> Link:
+    """To a broker whose port nobody listens on: the connection is refused each time it is tried."""
+    # Only here is a broker's client needed.
+    from service.cloud.link import Link
+
     leaf = stage.certificates.client(CLIENT)
-    return Forward(
+    nobody = Forward(
         pop="bench",
         servers="127.0.0.1:9",
         ca=stage.certificates.ca.certificate,
@@ -99,6 +105,7 @@ def _nobody(stage: Stage) -> Forward:
         reversals="reversals",
         rows=4_096,
     )
+    return Link(server, nobody)
 
 
 if __name__ == "__main__":
