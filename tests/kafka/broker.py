@@ -1,0 +1,187 @@
+"""A real Apache Kafka on loopback: one node (KRaft), mutual TLS required on every listener, ended with the test."""
+
+from __future__ import annotations
+
+import base64
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.kafka import jars
+from tests.kafka.pki import Authority
+
+SMALL = ["-Xms96m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MaxDirectMemorySize=96m"]
+SMALL += ["-XX:-UsePerfData", "-Xss512k", "-Djava.awt.headless=true", "-Dfile.encoding=UTF-8"]
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports: list[int] = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Broker:
+    """A broker whose files are in a folder: it can be killed, paused and started again at the same address."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._jars = jars.at_hand()
+        self.authority = Authority(folder / "pki")
+        self._leaves = {name: self.authority.leaf(name) for name in ("broker", "client")}
+        (folder / "pki/broker.keystore.pem").write_bytes(
+            self._leaves["broker"][1].read_bytes() + self._leaves["broker"][0].read_bytes()
+        )
+        self._port, self._control = _free_ports(2)
+        self.address = f"127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self, within_s: float = 60.0) -> None:
+        """Starts and waits until it answers over TLS."""
+        if not (self.folder / "data/meta.properties").exists():
+            self._configuration().write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
+            cluster = base64.urlsafe_b64encode(b"fg" + uuid.uuid4().bytes[2:]).decode().rstrip("=")
+            self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._configuration())).wait(60)
+        self._process = self._java("kafka.Kafka", str(self._configuration()))
+        until = time.monotonic() + within_s
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError("the broker did not start: " + self.log()[-2_000:])
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """As with kill -9; what it stored stays."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def pause(self) -> None:
+        """It hangs: its sockets stay open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def log(self) -> str:
+        """What it said."""
+        return (self.folder / "broker.log").read_text(errors="replace")
+
+    @property
+    def ca(self) -> Path:
+        """The certificate of the authority."""
+        return self.authority.certificate
+
+    def client(self) -> tuple[Path, Path]:
+        """A client's certificate and key."""
+        return self._leaves["client"]
+
+    def plain(self, **settings: object) -> dict[str, object]:
+        """The settings of a plain client."""
+        certificate, key = self.client()
+        return {
+            "bootstrap.servers": self.address,
+            "security.protocol": "ssl",
+            "ssl.ca.location": str(self.ca),
+            "ssl.certificate.location": str(certificate),
+            "ssl.key.location": str(key),
+            **settings,
+        }
+
+    def create(self, *topics: str, partitions: int = 1) -> None:
+        """Makes topics."""
+        admin = AdminClient(self.plain())
+        made = admin.create_topics([NewTopic(topic, partitions, 1) for topic in topics])
+        for future in made.values():
+            future.result(30)
+
+    def _answers(self) -> bool:
+        context = ssl.create_default_context(cafile=str(self.ca))
+        context.load_cert_chain(*map(str, self.client()))
+        asked = struct.pack(">hhih", 18, 0, 7, 4) + b"test"  # ApiVersions
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", self._port), 1) as plain,
+                context.wrap_socket(plain, server_hostname="127.0.0.1") as wire,
+            ):
+                wire.settimeout(2)
+                wire.sendall(struct.pack(">i", len(asked)) + asked)
+                answer = wire.recv(8)
+                return len(answer) == 8 and struct.unpack(">ii", answer)[1] == 7
+        except OSError:
+            return False
+
+    def _java(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "broker.log").open("ab") as log:
+            return subprocess.Popen(
+                ["java", *SMALL, "-cp", f"{self._jars}/*", *command],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _configuration(self) -> Path:
+        return self.folder / "server.properties"
+
+    def _properties(self) -> dict[str, object]:
+        pki = self.folder / "pki"
+        one = ["offsets.topic", "transaction.state.log", "share.coordinator.state.topic"]
+        return {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@127.0.0.1:{self._control}",
+            "listeners": f"SSL://{self.address},CONTROLLER://127.0.0.1:{self._control}",
+            "advertised.listeners": f"SSL://{self.address}",
+            "listener.security.protocol.map": "SSL:SSL,CONTROLLER:SSL",
+            "inter.broker.listener.name": "SSL",
+            "controller.listener.names": "CONTROLLER",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": pki / "broker.keystore.pem",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": pki / "ca.pem",
+            "ssl.client.auth": "required",
+            "ssl.enabled.protocols": "TLSv1.3",
+            "log.dirs": self.folder / "data",
+            "auto.create.topics.enable": "false",
+            **{f"{topic}.replication.factor": 1 for topic in one},
+            **{f"{topic}.num.partitions": 1 for topic in one},
+            **{f"{topic}.min.isr": 1 for topic in one[1:]},
+            "group.initial.rebalance.delay.ms": 0,
+            # One that was killed must not wait for its own old registration to expire.
+            "broker.session.timeout.ms": 3_000,
+            "broker.heartbeat.interval.ms": 500,
+            "controller.quorum.election.timeout.ms": 300,
+            "controller.quorum.election.backoff.max.ms": 200,
+            # Small.
+            "num.network.threads": 2,
+            "num.io.threads": 2,
+            "background.threads": 2,
+            "log.cleaner.dedupe.buffer.size": 4_194_304,
+            "log.cleaner.io.buffer.size": 65_536,
+            "log.index.size.max.bytes": 1_048_576,
+        }
