@@ -36,11 +36,14 @@ SIMULATE := cargo run --release --locked --quiet --features broken -p fraudgate-
 SEEDS ?= 2000
 FIRST ?= 1
 
-.PHONY: simulate setup demo test test-rust test-python bench prove fmt lint protos lock clean
+.PHONY: simulate setup demo demo-stream test test-rust test-python bench prove fmt lint protos lock clean
 setup: $(ENGINE)  ## The environment in .venv, with the engine built.
 
 demo: $(ENGINE)  ## Certificates, a model, a server, and a week of transactions scored over mutual TLS.
 	$(BIN)/fraudgate demo
+
+demo-stream: $(ENGINE)  ## A broker, a PoP and its cloud: an outage, and how it is caught up with (needs Java and Maven).
+	$(BIN)/python -m demo.stream
 
 test: test-rust test-python  ## Everything that must hold.
 
