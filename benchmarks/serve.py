@@ -105,7 +105,10 @@ def run(folder: Path, size: Size) -> Found:
     return found
 
 
-def load(stage: Stage, server: Running, shape: Shape, size: Size, first: int) -> dict[str, Any]:
+def load(
+    stage: Stage, server: Running, shape: Shape, size: Size, first: int, rate: float | None = None
+) -> dict[str, Any]:
+    """What the load saw. rate: calls a second in an open loop, whatever is in flight; None is a closed loop."""
     client = stage.certificates.client(CLIENT)
     orders = {
         "port": server.port,
@@ -115,6 +118,7 @@ def load(stage: Stage, server: Running, shape: Shape, size: Size, first: int) ->
         "key": str(client.key),
         "shape": shape.kind,
         "in_flight": shape.in_flight,
+        "rate": rate,
         "warm_up": size.warm_up,
         "seconds": size.seconds,
         "first": first,

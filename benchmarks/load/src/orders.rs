@@ -22,6 +22,9 @@ pub struct Orders {
     pub shape: Shape,
     /// Transactions in flight; of the shape `batch` that is the size of the one call in flight.
     pub in_flight: usize,
+    /// Calls a second that begin whether or not earlier ones are answered, of the shape `unary`; null: as many as may be in
+    /// flight are kept there.
+    pub rate: Option<f64>,
     /// Calls before the measurement.
     pub warm_up: usize,
     /// About how long to measure.

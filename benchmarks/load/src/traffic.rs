@@ -84,7 +84,7 @@ fn entity(name: &str, key: u64) -> EntityKey {
 }
 
 /// An even draw from [0, 1) that belongs to a number and a purpose (SplitMix64: Steele, Lea, Flood 2014).
-fn unit(number: u64, purpose: u64) -> f64 {
+pub fn unit(number: u64, purpose: u64) -> f64 {
     let mut z = (number << 2 | purpose).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);

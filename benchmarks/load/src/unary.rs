@@ -56,7 +56,7 @@ async fn caller(
 }
 
 /// The answer's frame.
-async fn call(send: &SendRequest<Bytes>, head: &Request<()>, frame: Bytes) -> Result<Bytes, String> {
+pub async fn call(send: &SendRequest<Bytes>, head: &Request<()>, frame: Bytes) -> Result<Bytes, String> {
     let said = |error: h2::Error| error.to_string();
     let mut send = send.clone().ready().await.map_err(said)?;
     let (response, mut body) = send.send_request(head.clone(), false).map_err(said)?;
