@@ -64,7 +64,7 @@ bench: $(ENGINE)  ## Speed beside the best that could be assembled instead: a ta
 prove: $(ENGINE)  ## The tests again, with the full counts of what is random.
 	FRAUDGATE_PROVE=1 $(BIN)/python -m pytest -q tests
 	$(SIMULATE) --seeds 100000
-	PROPTEST_CASES=20000 cargo test --release --locked --quiet -p fraudgate-core -p fraudgate-server
+	FRAUDGATE_PROVE=1 PROPTEST_CASES=20000 cargo test --release --locked --quiet -p fraudgate-core -p fraudgate-server
 
 fmt: $(ENGINE)  ## Formats everything.
 	cargo fmt --all

@@ -346,6 +346,13 @@ def journal_info(folder: str) -> str:
 def journal_verify(folder: str, journal_key: bytes) -> str:
     """Reads all of a journal: JSON with what there is and the digest of its head. Raises ValueError for damage."""
 
+def journal_repair(folder: str, journal_key: bytes, through_us: int, really: bool) -> str:
+    """What is damaged in a journal that nobody has open, and what is lost with it: JSON.
+
+    through_us: no event of what is lost is later, microseconds since 1970. really: sets what is damaged aside, so that
+    the journal can be taken in again. Raises ValueError for what cannot be set aside.
+    """
+
 def journal_tail(folder: str, journal_key: bytes, inputs: int) -> str:
     """The last inputs of a journal, oldest first: JSON."""
 

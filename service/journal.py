@@ -1,6 +1,7 @@
 """What `fraudgate journal` does: the engine reads and computes, this finds keys and models for it."""
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ class Look:
         self._key = _secret(config.journal.key)
         self._hash_key = _secret(config.keys.hash_key)
         self._known_ids = config.server.known_ids
+        self._ahead_s = config.server.ahead_s
         self._models = [program.model for program in config.program.values() if program.model is not None]
 
     def info(self) -> Any:
@@ -72,6 +74,15 @@ class Look:
         from service import serving
 
         return serving.prepared(self._config).snapshot(_SNAPSHOT_S)
+
+    def repair(self, *, really: bool) -> Any:
+        """What is damaged and what is lost with it; `really` sets it aside. The scorer must not run.
+
+        Raises ValueError where another process has the journal open, and for what cannot be set aside.
+        """
+        # Where an event may lie any time ahead, nothing bounds what is lost but the clock.
+        through_us = time.time_ns() // 1_000 + round(1_000_000 * (self._ahead_s or 0))
+        return json.loads(engine.journal_repair(self._folder, self._key, through_us, really))
 
     def rotate(self, key: Path) -> int:
         """Wrap all keys under the one in a file; how many there were."""

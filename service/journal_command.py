@@ -105,6 +105,25 @@ def snapshot(look: "Look") -> None:
 
 
 @journal.command()
+@click.option("--yes", is_flag=True, help="Do it. Without this, only say what would be done.")
+@AS_JSON
+@click.pass_obj
+def repair(look: "Look", yes: bool, as_json: bool) -> None:
+    """Set aside what is damaged, so that the scorer can start without it. It must not run meanwhile.
+
+    Damaged segments get another name and are never deleted. The inputs that are lost with them are named, here and in
+    `info` and `verify`; windows of features that reach into a gap are unknown from then on.
+    """
+    from service import journal_shown
+
+    told = look.repair(really=yes)
+    if as_json:
+        _print(told)
+    else:
+        click.echo("\n".join(journal_shown.repair(told)))
+
+
+@journal.command()
 @click.argument("key", type=EXISTING)
 @click.pass_obj
 def rotate(look: "Look", key: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `fraudgate journal show` and `replay` print for people."""
+"""What `fraudgate journal show`, `replay` and `repair` print for people."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -32,6 +32,22 @@ def transaction(shown: Any) -> Iterator[str]:
     yield from _named(shown["assessment"])
     yield "out of the journal again"
     yield from _named({name: _again(again) for name, again in shown["again"].items()})
+
+
+def repair(told: Any) -> Iterator[str]:
+    """What is damaged, what is lost with it, and what was done about it."""
+    if not told["found"]:
+        yield "nothing is damaged"
+        return
+    yield from told["found"]
+    for gap in told["lost"]:
+        most = "at most " if gap["is_bound"] else ""
+        yield f"lost: inputs {gap['first']:,} to {gap['last']:,}, {most}{gap['inputs']:,}"
+    if told["done"]:
+        yield from (f"set aside: {name}" for name in told["set_aside"])
+        yield "the journal can be taken in again; what features see begins anew behind each gap"
+    else:
+        yield "nothing was changed; to set it aside and go on without it, say --yes"
 
 
 def replay(replayed: Any) -> Iterator[str]:

@@ -6,6 +6,7 @@
 
 pub mod chunk;
 pub mod draft;
+pub mod gap;
 pub mod keys;
 pub mod reader;
 pub mod record;

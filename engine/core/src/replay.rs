@@ -14,7 +14,10 @@ use prost::Message;
 use crate::{
     assessment::{MadeWith, Tier, Version},
     features::Lateness,
-    journal::record::{Record, Scored, Stated},
+    journal::{
+        gap::Gap,
+        record::{Record, Scored, Stated},
+    },
     plan::Plan,
     policy::{Policy, Verdict},
     rescore::Answered,
@@ -143,6 +146,27 @@ impl<'e> Replay<'e> {
         self.expect(first)?;
         if self.engine.epochs.last().is_none_or(|&(_, last)| last < epoch) {
             self.engine.epochs.push((first, epoch));
+        }
+        Ok(())
+    }
+
+    /// Inputs that are lost come next. What features see begins anew behind them, as when all before was removed: a window
+    /// that reaches into the gap is unknown. The ids before it are known still.
+    pub fn gap(&mut self, gap: &Gap) -> Result<(), ReplayError> {
+        self.expect(gap.first)?;
+        if gap.inputs() == 0 {
+            return Ok(());
+        }
+        self.engine.sequence = gap.last;
+        self.whole = false;
+        for ((program, begun), held) in self.engine.programs.iter_mut().zip(&mut self.begun).zip(&mut self.held) {
+            // A snapshot from behind the gap holds what was lost.
+            if *begun && *held < gap.last {
+                program.begin(program.history.watermark().max(EventTime(gap.through_us)));
+                *held = 0;
+                // Who resumes states since when it is complete.
+                *begun = gap.resumes.is_none();
+            }
         }
         Ok(())
     }

@@ -545,6 +545,11 @@ impl Engine {
         &mut self.programs
     }
 
+    /// How many ids are known, whose retransmissions get their first answer, and how many at most.
+    pub fn known_ids(&self) -> (usize, usize) {
+        (self.known.len(), self.known.capacity())
+    }
+
     /// What the engine has done.
     pub fn counts(&self) -> Counts {
         self.counts

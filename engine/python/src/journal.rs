@@ -8,6 +8,7 @@ use fraudgate_server::journal::{
     disk::{Disk, Folder},
     keyring,
     look::{self, Files, OfFiles},
+    repair::repair,
 };
 use pyo3::{exceptions::PyValueError, prelude::*};
 
@@ -48,6 +49,21 @@ pub(super) fn journal_info(py: Python<'_>, folder: PathBuf) -> PyResult<String> 
 pub(super) fn journal_verify(py: Python<'_>, folder: PathBuf, journal_key: &[u8]) -> PyResult<String> {
     let key = secret("journal_key", journal_key)?;
     let told = py.detach(|| look::verify(&folder, &key)).map_err(journal_error)?;
+    Ok(told.to_string())
+}
+
+#[pyfunction]
+pub(super) fn journal_repair(
+    py: Python<'_>,
+    folder: PathBuf,
+    journal_key: &[u8],
+    through_us: i64,
+    really: bool,
+) -> PyResult<String> {
+    let key = secret("journal_key", journal_key)?;
+    let told = py
+        .detach(|| repair(&folder, &key, through_us, really))
+        .map_err(journal_error)?;
     Ok(told.to_string())
 }
 

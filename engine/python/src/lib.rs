@@ -33,7 +33,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::journal::{journal_info, journal_replay, journal_rotate, journal_show, journal_tail, journal_verify};
+    use super::journal::{
+        journal_info, journal_repair, journal_replay, journal_rotate, journal_show, journal_tail, journal_verify,
+    };
     #[pymodule_export]
     use super::{
         Server,

@@ -5,15 +5,18 @@
 //! what all of it asks of a file system.
 
 mod attend;
+pub mod chain;
 pub mod cursor;
 pub mod decisions;
 pub mod disk;
+mod dying;
 pub mod forward;
 pub mod keeper;
 pub mod keyring;
 pub mod look;
 pub mod place;
 pub mod recovery;
+pub mod repair;
 mod segment;
 pub mod snapshot;
 pub mod writer;
@@ -23,6 +26,7 @@ use std::{path::PathBuf, time::Duration};
 use serde::Deserialize;
 
 pub use attend::{Attended, attend, clock};
+pub(crate) use dying::armed;
 pub use recovery::{Recovered, recover};
 pub use writer::{Status, Writer};
 

@@ -1,114 +1,25 @@
 //! The journal's files under failing disks, restarts, rotation and retention: what was acknowledged comes back.
 
 mod faulty;
+mod journaled;
 #[path = "../../core/tests/shop/mod.rs"]
 mod shop;
 
 use std::{
-    fs::File,
-    os::unix::fs::FileExt,
     path::Path,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use faulty::{Faults, Faulty};
-use fraudgate_core::{
-    road::{Answer, Engine},
-    wire::Durability,
-};
+use faulty::Faults;
+use fraudgate_core::wire::Durability;
 use fraudgate_server::journal::{
-    JournalError, Promise, Recovered, Settings, Writer, attend, clock,
     disk::{Disk, Folder},
-    keeper::Keeper,
-    keyring::{Keyring, rotate},
-    recover,
+    keyring::rotate,
 };
-use shop::{ask, drain, engine, purchase};
+use journaled::{SECRET, copy, left_with, look, lose, newest, send, settings, settle, start};
+use shop::engine;
 use tempfile::TempDir;
-
-const SECRET: [u8; 32] = [3; 32];
-
-fn settings(path: &Path) -> Settings {
-    Settings {
-        folder: path.to_owned(),
-        promise: Promise::Written,
-        segment_bytes: 8_192,
-        buffer_bytes: 20_000,
-        sync_ms: 2,
-        retain_bytes: None,
-        retain_s: None,
-        spool_inputs: None,
-        snapshot_bytes: None,
-        snapshot_inputs: None,
-        snapshots: 2,
-    }
-}
-
-/// An engine that goes on with the journal in a folder.
-fn start(path: &Path, settings: &Settings, faults: &Arc<Faults>) -> Result<(Engine, Recovered), JournalError> {
-    let disk: Arc<dyn Disk> = Arc::new(Faulty {
-        folder: Folder::open(path).map_err(|e| JournalError(e.to_string()))?,
-        path: path.to_owned(),
-        faults: faults.clone(),
-    });
-    let mut keyring = Keyring::open(disk.clone(), &SECRET)?;
-    let mut engine = engine(0);
-    let recovered = recover(&*disk, &mut keyring, &mut engine, &mut |_, _| {})?;
-    let (epoch, next) = (recovered.epoch, recovered.next_segment);
-    let attended = attend(Keeper::begin(disk, keyring, settings, epoch, next, Box::new(|| {}))?)?;
-    let (next, programs) = (engine.sequence() + 1, engine.programs());
-    let writer = Writer::begin(attended, settings, &recovered, next, programs, clock())?;
-    engine.journal_to(Box::new(writer));
-    Ok((engine, recovered))
-}
-
-/// What is on disk now: what a process leaves that is killed now.
-fn copy(path: &Path) -> TempDir {
-    let copy = TempDir::new().unwrap();
-    for entry in std::fs::read_dir(path).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
-    copy
-}
-
-/// The state that the files of a folder make, as they are now, without disturbing who writes to them.
-fn look(path: &Path) -> Result<(Engine, Recovered), JournalError> {
-    let copy = copy(path);
-    let disk: Arc<dyn Disk> = Arc::new(Folder::open(copy.path()).unwrap());
-    let mut keyring = Keyring::open(disk.clone(), &SECRET)?;
-    let mut engine = engine(0);
-    let recovered = recover(&*disk, &mut keyring, &mut engine, &mut |_, _| {})?;
-    Ok((engine, recovered))
-}
-
-/// Sends purchases, each in a drain of its own; gives what each survives.
-fn send(engine: &mut Engine, ids: std::ops::Range<u32>) -> Vec<Durability> {
-    ids.map(|id| {
-        let asked = vec![ask(
-            engine,
-            &purchase(&id.to_string(), i64::from(id), id as u8 % 5, 100),
-        )];
-        match drain(engine, asked).remove(0) {
-            Answer::Decision(decision) => decision.receipt.unwrap().durability(),
-            other => panic!("{other:?}"),
-        }
-    })
-    .collect()
-}
-
-/// Waits until what is taken is synced.
-fn settle(engine: &mut Engine) {
-    for _ in 0..1_000 {
-        engine.tend_journal(clock());
-        if engine.survives(engine.sequence()) == fraudgate_core::journal::Durability::Synced {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    panic!("not synced");
-}
 
 #[test]
 fn lives_follow_each_other_over_many_segments_and_a_death_at_any_moment() {
@@ -238,26 +149,6 @@ fn a_key_that_was_written_in_part_is_followed_by_none() {
     let (engine, recovered) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
     assert_eq!(engine.digest(), digest);
     assert!(recovered.segments >= 2, "{recovered:?}");
-}
-
-/// What a process leaves that is killed now, with a change made to it.
-fn left_with(path: &Path, change: impl Fn(&Path)) -> Result<(Engine, Recovered), JournalError> {
-    let copy = copy(path);
-    change(copy.path());
-    look(copy.path())
-}
-
-/// The segment that was opened last.
-fn newest(path: &Path) -> u64 {
-    let folder = Folder::look(path);
-    let opened = |segment: &u64| folder.read(*segment, 8).unwrap() == *b"FGJOURNL";
-    folder.segments().unwrap().into_iter().rfind(opened).unwrap()
-}
-
-/// Overwrites a part of a file with zeros, as pages are that never reached the disk.
-fn lose(path: &Path, from: u64, bytes: usize) {
-    let file = File::options().write(true).open(path).unwrap();
-    file.write_all_at(&vec![0; bytes], from).unwrap();
 }
 
 #[test]

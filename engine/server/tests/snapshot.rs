@@ -13,12 +13,13 @@ use std::{
 
 use fraudgate_core::road::Engine;
 use fraudgate_server::journal::{
-    JournalError, Promise, Recovered, Settings, Writer, attend, clock,
+    JournalError, Promise, Recovered, Settings, Writer, attend,
+    chain::{chain, headers},
+    clock,
     disk::{Disk, Folder},
     keeper::Keeper,
     keyring::Keyring,
     recover,
-    recovery::{chain, headers},
     snapshot::{
         self, load,
         scribe::{self, Scribe, Told},
@@ -254,7 +255,7 @@ fn any_flipped_bit_has_a_snapshot_passed_over_for_the_one_before() {
     };
     let disk: Arc<dyn Disk> = Arc::new(Folder::look(folder.path()));
     let keyring = Keyring::open(disk.clone(), &SECRET).unwrap();
-    let journal = chain(&headers(&*disk).unwrap()).unwrap();
+    let journal = chain(&headers(&*disk).unwrap(), &[]).unwrap();
     let mut at_cut = None;
     for flip in 0..flips {
         // Every bit of both headers, and some of all others.

@@ -4,7 +4,7 @@
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 
-use super::segment::End;
+use super::{gap::GapLine, segment::End};
 use crate::model::hex;
 
 /// Bytes of a wrapped key: nonce, key, tag.
@@ -39,6 +39,8 @@ pub enum Line {
     Key(WrappedKey),
     /// Where a segment ends.
     End(SyncedEnd),
+    /// Inputs that are lost.
+    Gap(GapLine),
 }
 
 /// Says, away from the segments themselves, that one is synced and where it ends: whatever of it is missing later is damage,
@@ -202,7 +204,7 @@ mod tests {
         let line = serde_json::to_string(&Line::End(SyncedEnd::new(&end))).unwrap();
         let read = |line: &[u8]| match serde_json::from_slice(line) {
             Ok(Line::End(said)) => said.read(),
-            Ok(Line::Key(_)) | Err(_) => None,
+            Ok(Line::Key(_) | Line::Gap(_)) | Err(_) => None,
         };
         assert_eq!(read(line.as_bytes()), Some(end));
         for bit in 0..line.len() * 8 {

@@ -2,7 +2,7 @@
 //! a replay is bound by cache misses as a drain is, and a journal of lone calls has nothing to overlap them with.
 
 use super::{Place, Replay, ReplayError};
-use crate::journal::record::Record;
+use crate::journal::{gap::Gap, record::Record};
 
 /// How many inputs are announced together.
 const ANNOUNCED: usize = 16;
@@ -26,6 +26,12 @@ impl<'e> Ahead<'e> {
     pub fn segment(&mut self, epoch: u64, first: u64) -> Result<(), ReplayError> {
         self.catch_up()?;
         self.replay.segment(epoch, first)
+    }
+
+    /// See [`Replay::gap`].
+    pub fn gap(&mut self, gap: &Gap) -> Result<(), ReplayError> {
+        self.catch_up()?;
+        self.replay.gap(gap)
     }
 
     /// See [`Replay::expect`].

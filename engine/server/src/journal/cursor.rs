@@ -11,6 +11,7 @@ use std::{
 
 use fraudgate_core::journal::{
     chunk::{self, Seal},
+    gap::Gap,
     record::Records,
     segment::{Chain, HEADER, Header},
 };
@@ -20,7 +21,7 @@ use super::{
     disk::Disk,
     failed,
     keeper::Desk,
-    keyring::Keyring,
+    keyring::{self, Keyring},
     place::{Place, Places},
     recovery::Visit,
 };
@@ -86,6 +87,7 @@ impl Cursors {
             journal: self.clone(),
             name: name.to_owned(),
             next: sequence + 1,
+            gaps: keyring::gaps(&*self.disk)?,
             tail: None,
             passed: VecDeque::new(),
         })
@@ -132,6 +134,8 @@ impl Cursors {
 pub struct Cursor {
     journal: Arc<Cursors>,
     name: String,
+    /// What is lost; a running scorer finds no more of it.
+    gaps: Vec<Gap>,
     /// The next sequence.
     next: u64,
     tail: Option<Tail>,
@@ -236,11 +240,15 @@ impl Cursor {
     /// Goes on in the segment in which the next input stands, unless that is where it is. Says whether it went.
     fn enter(&mut self, visit: &mut dyn Visit) -> Result<bool, JournalError> {
         let here = self.tail.as_ref().map_or(0, |tail| tail.segment);
+        let lost = |gap: &&Gap| (gap.first..=gap.last).contains(&self.next);
+        self.next = self.gaps.iter().find(lost).map_or(self.next, |gap| gap.last + 1);
         let headers = self.journal.headers(here)?;
         let mut at = headers.values().next_back();
         while let Some(header) = at.filter(|header| header.first > self.next) {
             // Back along the chain: one that no other names was given up.
-            at = header.previous.and_then(|previous| headers.get(&previous.segment));
+            let gap = self.gaps.iter().rev().find(|gap| gap.resumes == Some(header.segment));
+            let before = gap.map(|gap| gap.segment).or(header.previous.map(|end| end.segment));
+            at = before.and_then(|before| headers.get(&before));
         }
         let Some(header) = at else {
             return match headers.is_empty() || here > 0 {

@@ -101,6 +101,24 @@ impl Folder {
         }
     }
 
+    /// Gives a segment a name under which nobody looks for it or removes it. With `keep`, it has its own name too. Gives the
+    /// name.
+    pub fn set_aside(&self, segment: u64, keep: bool) -> io::Result<String> {
+        let mut name = format!("{segment:016}.damaged");
+        let mut times = 1;
+        while self.path.join(&name).try_exists()? {
+            times += 1;
+            name = format!("{segment:016}.damaged.{times}");
+        }
+        let (own, aside) = (self.segment(segment), self.path.join(&name));
+        match keep {
+            true => std::fs::hard_link(own, aside)?,
+            false => std::fs::rename(own, aside)?,
+        }
+        self.sync_names()?;
+        Ok(name)
+    }
+
     fn segment(&self, number: u64) -> PathBuf {
         self.path.join(format!("{number:016}.segment"))
     }

@@ -1,11 +1,13 @@
 //! The file `keys`, a line each, as JSON: the wrapped key of each segment, synced before that is written to; and where each
-//! segment ends that is synced and done with, so that what is lost of it never passes for a write that was under way.
+//! segment ends that is synced and done with, so that what is lost of it never passes for a write that was under way; and
+//! the gaps that a person accepted.
 
 use std::{io, sync::Arc};
 
 use fraudgate_core::{
     broken::{self, Broken},
     journal::{
+        gap::{Gap, GapLine},
         keys::{KeyEncryptionKey, Line, SyncedEnd, WrappedKey},
         segment::End,
     },
@@ -21,23 +23,29 @@ pub type Random = Box<dyn FnMut(&mut [u8]) -> io::Result<()> + Send>;
 pub struct Keyring {
     disk: Arc<dyn Disk>,
     kek: KeyEncryptionKey,
-    keys: Vec<WrappedKey>,
-    /// Ends of segments, in the order in which they were synced.
-    ends: Vec<End>,
+    said: Said,
     /// The file ends within a line, whose writing was cut short.
     torn: bool,
     random: Random,
 }
 
+/// What the lines of the key file say.
+#[derive(Default)]
+struct Said {
+    keys: Vec<WrappedKey>,
+    /// Ends of segments, in the order in which they were synced.
+    ends: Vec<End>,
+    gaps: Vec<Gap>,
+}
+
 impl Keyring {
     /// Reads the key file. `secret` is the key-encryption key.
     pub fn open(disk: Arc<dyn Disk>, secret: &[u8; 32]) -> Result<Keyring, JournalError> {
-        let (keys, ends, torn) = read(&*disk)?;
+        let (said, torn) = read(&*disk)?;
         Ok(Keyring {
             disk,
             kek: kek(secret)?,
-            keys,
-            ends,
+            said,
             torn,
             random: Box::new(draw),
         })
@@ -51,15 +59,15 @@ impl Keyring {
 
     /// The key of a segment.
     pub fn key(&self, segment: u64) -> Result<[u8; 32], JournalError> {
-        let wrapped = self.keys.iter().rev().find(|key| key.segment == segment);
+        let wrapped = self.said.keys.iter().rev().find(|key| key.segment == segment);
         let wrapped = wrapped.ok_or_else(|| JournalError(format!("the key file holds no key of segment {segment}")))?;
         self.kek.unwrap(wrapped).map_err(|e| JournalError(e.to_string()))
     }
 
     /// The highest segment and epoch that a key was ever made for.
     pub fn newest(&self) -> (u64, u64) {
-        let segment = self.keys.iter().map(|key| key.segment).max();
-        let epoch = self.keys.iter().map(|key| key.epoch).max();
+        let segment = self.said.keys.iter().map(|key| key.segment).max();
+        let epoch = self.said.keys.iter().map(|key| key.epoch).max();
         (segment.unwrap_or(0), epoch.unwrap_or(0))
     }
 
@@ -69,20 +77,20 @@ impl Keyring {
         let drawn = (self.random)(&mut key).and_then(|()| (self.random)(&mut nonce));
         drawn.map_err(|e| failed("keys")(&e))?;
         if broken::is(Broken::ReuseNonce)
-            && let Some(last) = self.keys.last()
+            && let Some(last) = self.said.keys.last()
         {
             key = self.kek.unwrap(last).map_err(|e| JournalError(e.to_string()))?;
         }
         let wrapped = self.kek.wrap(segment, epoch, &key, nonce);
         let wrapped = wrapped.ok_or_else(|| JournalError("a key could not be wrapped".to_owned()))?;
-        self.append(&lines(std::slice::from_ref(&wrapped), &[])?)?;
-        self.keys.push(wrapped);
+        self.append(&line(&Line::Key(wrapped.clone()))?)?;
+        self.said.keys.push(wrapped);
         Ok(key)
     }
 
     /// Where a segment ends, if that was said.
     pub fn end(&self, segment: u64) -> Option<End> {
-        self.ends.iter().rev().find(|end| end.segment == segment).copied()
+        self.said.ends.iter().rev().find(|end| end.segment == segment).copied()
     }
 
     /// Says where a segment ends, which must be synced through there.
@@ -90,24 +98,45 @@ impl Keyring {
         if self.end(end.segment) == Some(end) {
             return Ok(());
         }
-        self.append(&lines(&[], &[end])?)?;
-        self.ends.push(end);
+        self.append(&line(&Line::End(SyncedEnd::new(&end)))?)?;
+        self.said.ends.push(end);
+        Ok(())
+    }
+
+    /// The gaps, in the order in which they were found.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.said.gaps
+    }
+
+    /// Accepts a gap, here alone: the file does not say so.
+    pub fn suppose_gap(&mut self, gap: Gap) {
+        self.said.gaps.push(gap);
+    }
+
+    /// Accepts a gap.
+    pub fn say_gap(&mut self, gap: Gap) -> Result<(), JournalError> {
+        self.append(&line(&Line::Gap(GapLine::new(&gap)))?)?;
+        self.said.gaps.push(gap);
         Ok(())
     }
 
     /// Forgets keys by their numbers: what they sealed is gone for good.
     pub fn forget(&mut self, is_gone: impl Fn(u64) -> bool) -> Result<(), JournalError> {
-        let keys: Vec<WrappedKey> = self.keys.iter().filter(|key| !is_gone(key.segment)).cloned().collect();
-        let ends: Vec<End> = self.ends.iter().filter(|end| !is_gone(end.segment)).copied().collect();
-        let replaced = self.disk.replace_keys(&lines(&keys, &ends)?);
+        let Said { keys, ends, gaps } = &self.said;
+        let said = Said {
+            keys: keys.iter().filter(|key| !is_gone(key.segment)).cloned().collect(),
+            ends: ends.iter().filter(|end| !is_gone(end.segment)).copied().collect(),
+            gaps: gaps.iter().filter(|gap| !is_gone(gap.segment)).cloned().collect(),
+        };
+        let replaced = self.disk.replace_keys(&lines(&said)?);
         replaced.map_err(|e| failed("keys")(&e))?;
-        (self.keys, self.ends, self.torn) = (keys, ends, false);
+        (self.said, self.torn) = (said, false);
         Ok(())
     }
 
     fn append(&mut self, line: &[u8]) -> Result<(), JournalError> {
         if self.torn {
-            let mended = self.disk.replace_keys(&lines(&self.keys, &self.ends)?);
+            let mended = self.disk.replace_keys(&lines(&self.said)?);
             mended.map_err(|e| failed("keys")(&e))?;
             self.torn = false;
         }
@@ -122,17 +151,20 @@ impl Keyring {
 pub fn rotate(disk: &Arc<dyn Disk>, from: &[u8; 32], to: &[u8; 32]) -> Result<usize, JournalError> {
     let ring = Keyring::open(disk.clone(), from)?;
     let to = kek(to)?;
-    let mut wrapped = Vec::with_capacity(ring.keys.len());
-    for old in &ring.keys {
+    let mut wrapped = Vec::with_capacity(ring.said.keys.len());
+    for old in &ring.said.keys {
         let key = ring.kek.unwrap(old).map_err(|e| JournalError(e.to_string()))?;
         let mut nonce = [0; 12];
         draw(&mut nonce).map_err(|e| failed("keys")(&e))?;
         let new = to.wrap(old.segment, old.epoch, &key, nonce);
         wrapped.push(new.ok_or_else(|| JournalError("a key could not be wrapped".to_owned()))?);
     }
-    disk.replace_keys(&lines(&wrapped, &ring.ends)?)
-        .map_err(|e| failed("keys")(&e))?;
-    Ok(wrapped.len())
+    let said = Said {
+        keys: wrapped,
+        ..ring.said
+    };
+    disk.replace_keys(&lines(&said)?).map_err(|e| failed("keys")(&e))?;
+    Ok(said.keys.len())
 }
 
 fn draw(bytes: &mut [u8]) -> io::Result<()> {
@@ -144,39 +176,57 @@ fn kek(secret: &[u8; 32]) -> Result<KeyEncryptionKey, JournalError> {
     KeyEncryptionKey::new(secret).ok_or_else(|| JournalError("the key-encryption key cannot be used".to_owned()))
 }
 
+/// The gaps that the key file of a journal names; needs no key.
+pub fn gaps(disk: &dyn Disk) -> Result<Vec<Gap>, JournalError> {
+    Ok(read(disk)?.0.gaps)
+}
+
 /// The whole lines of the key file, and whether there is more than those.
-fn read(disk: &dyn Disk) -> Result<(Vec<WrappedKey>, Vec<End>, bool), JournalError> {
+fn read(disk: &dyn Disk) -> Result<(Said, bool), JournalError> {
     let bytes = disk.keys().map_err(|e| failed("keys")(&e))?;
-    let (mut keys, mut ends) = (Vec::new(), Vec::new());
+    let mut said = Said::default();
     let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').enumerate().peekable();
     while let Some((line, text)) = lines.next() {
         // The last line may not be written to its end, or have reached the disk in part: its segment was never written to.
         // If it was, and the line is damaged, whoever needs the key says so.
-        let said = serde_json::from_slice(text)
-            .map_err(|e| e.to_string())
-            .and_then(|said| match said {
-                Line::Key(key) => Ok((Some(key), None)),
-                Line::End(end) => match end.read() {
-                    Some(end) => Ok((None, Some(end))),
-                    None => Err("it is not as it was written".to_owned()),
-                },
-            });
-        if lines.peek().is_none() && (said.is_err() || !text.ends_with(b"\n")) {
-            return Ok((keys, ends, true));
+        let is_last = lines.peek().is_none();
+        let read = match text.ends_with(b"\n") {
+            true => said.read(text),
+            false => Err("it is not whole".to_owned()),
+        };
+        if is_last && read.is_err() {
+            return Ok((said, true));
         }
-        let (key, end) = said.map_err(|e| failed(&format!("keys, line {}", line + 1))(&e))?;
-        keys.extend(key);
-        ends.extend(end);
+        read.map_err(|e| failed(&format!("keys, line {}", line + 1))(&e))?;
     }
-    Ok((keys, ends, false))
+    Ok((said, false))
 }
 
-fn lines(keys: &[WrappedKey], ends: &[End]) -> Result<Vec<u8>, JournalError> {
+impl Said {
+    fn read(&mut self, line: &[u8]) -> Result<(), String> {
+        let damaged = || "it is not as it was written".to_owned();
+        match serde_json::from_slice(line).map_err(|e| e.to_string())? {
+            Line::Key(key) => self.keys.push(key),
+            Line::End(end) => self.ends.push(end.read().ok_or_else(damaged)?),
+            Line::Gap(gap) => self.gaps.push(gap.read().ok_or_else(damaged)?),
+        }
+        Ok(())
+    }
+}
+
+fn lines(said: &Said) -> Result<Vec<u8>, JournalError> {
     let mut lines = Vec::new();
-    let keys = keys.iter().cloned().map(Line::Key);
-    for line in keys.chain(ends.iter().map(|end| Line::End(SyncedEnd::new(end)))) {
-        serde_json::to_writer(&mut lines, &line).map_err(|e| failed("keys")(&e))?;
-        lines.push(b'\n');
+    let keys = said.keys.iter().cloned().map(Line::Key);
+    let ends = said.ends.iter().map(|end| Line::End(SyncedEnd::new(end)));
+    let gaps = said.gaps.iter().map(|gap| Line::Gap(GapLine::new(gap)));
+    for said in keys.chain(ends).chain(gaps) {
+        lines.extend(line(&said)?);
     }
     Ok(lines)
+}
+
+fn line(said: &Line) -> Result<Vec<u8>, JournalError> {
+    let mut line = serde_json::to_vec(said).map_err(|e| failed("keys")(&e))?;
+    line.push(b'\n');
+    Ok(line)
 }

@@ -1,19 +1,24 @@
 //! Takes in again what the journal holds: finds the segments that hang together, reads them in order, folds their records.
 
-use std::collections::BTreeMap;
-
 use fraudgate_core::{
     journal::{
-        chunk,
+        gap::Gap,
         reader::{Damage, Next, Reader, Tail},
         record::{Record, Records},
-        segment::{self, End, Header, NoHeader},
+        segment::{self, End, Header},
     },
     replay::{Ahead, Replay},
     road::Engine,
 };
 
-use super::{JournalError, disk::Disk, failed, keyring::Keyring, snapshot};
+use super::{
+    JournalError,
+    chain::{Broken, chain, ends, gap_behind, headers, length, vouched},
+    disk::Disk,
+    failed,
+    keyring::Keyring,
+    snapshot,
+};
 
 /// What a journal held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,8 +41,10 @@ pub struct Recovered {
     pub segments: usize,
     /// Programs of which nothing was journaled.
     pub fresh: Vec<String>,
-    /// Where each segment ends, and the offset through which its chunks know it synced; oldest first.
-    walked: Vec<(End, u64)>,
+    /// What is lost, as a person accepted.
+    pub gaps: Vec<Gap>,
+    /// How each segment ends, oldest first.
+    pub(super) walked: Vec<Tail>,
 }
 
 /// What reads a journal: told of each segment, then of each of its chunks' records, in order.
@@ -46,6 +53,10 @@ pub trait Visit {
     fn segment(&mut self, header: &Header) -> Result<(), JournalError>;
     /// The next drain: the sequence of its first input, and its records.
     fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError>;
+    /// Inputs are lost here, as a person accepted.
+    fn gap(&mut self, _: &Gap) -> Result<(), JournalError> {
+        Ok(())
+    }
 }
 
 /// Takes a journal in to an engine whose programs are added and which has taken nothing yet. `progress` is told how many
@@ -56,10 +67,12 @@ pub fn recover(
     engine: &mut Engine,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Recovered, JournalError> {
-    let chain = chain(&headers(disk)?)?;
+    let gaps = keyring.gaps();
+    let chain = chain(&headers(disk)?, gaps)?;
     let all = disk.snapshots().map_err(|e| failed("snapshots")(&e))?;
     let bytes = all.iter().map(|(_, bytes)| bytes).max().copied().unwrap_or(0);
-    let mut tell = |done: u64| progress(done.min(bytes), bytes + length(&chain));
+    let length = length(&chain, gaps);
+    let mut tell = |done: u64| progress(done.min(bytes), bytes + length);
     let found = snapshot::load::newest(disk, keyring, engine, &chain, &mut tell)?;
     let (replay, from) = match &found.loaded {
         None => (Replay::new(engine), 0),
@@ -94,6 +107,10 @@ pub fn recover(
 struct Fold<'e>(Ahead<'e>);
 
 impl Visit for Fold<'_> {
+    fn gap(&mut self, gap: &Gap) -> Result<(), JournalError> {
+        self.0.gap(gap).map_err(|e| failed("gap")(&e))
+    }
+
     fn segment(&mut self, header: &Header) -> Result<(), JournalError> {
         let begun = self.0.segment(header.epoch, header.first);
         begun.map_err(|e| failed(&format!("segment {}", header.segment))(&e))
@@ -116,8 +133,20 @@ pub fn read(
     visit: &mut dyn Visit,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Recovered, JournalError> {
+    read_on(disk, keyring, from, visit, progress).map_err(JournalError::from)
+}
+
+/// The same, and tells what is broken.
+pub fn read_on(
+    disk: &dyn Disk,
+    keyring: &Keyring,
+    from: u64,
+    visit: &mut dyn Visit,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Recovered, Broken> {
     let headers = headers(disk)?;
-    let mut chain = chain(&headers)?;
+    let gaps = keyring.gaps();
+    let mut chain = chain(&headers, gaps)?;
     chain.retain(|header| header.segment >= from);
     let (segment, epoch) = keyring.newest();
     let mut recovered = Recovered {
@@ -131,11 +160,11 @@ pub fn read(
         ..Recovered::default()
     };
     let (mut done, mut stated) = (0, false);
-    let all = length(&chain);
+    let all = length(&chain, gaps);
     for (place, header) in chain.iter().enumerate() {
         let number = header.segment;
         let said = keyring.end(number);
-        let end = ends(&chain, place).or(said);
+        let end = ends(&chain, place, gaps).or(said);
         let bytes = disk.read(number, end.map_or(u64::MAX, |end| end.offset));
         let mut bytes = bytes.map_err(|e| failed(&format!("segment {number}"))(&e))?;
         let key = keyring.key(number)?;
@@ -147,29 +176,39 @@ pub fn read(
             Err(Stopped { at, damage })
                 if !damage.synced
                     && said.is_none_or(|said| said.offset <= damage.offset)
-                    && !vouched(disk, &chain[place + 1..])? =>
+                    && !vouched(disk, &headers, &chain[place + 1..], &damage)? =>
             {
                 (at, false)
             }
-            Err(Stopped { damage, .. }) => return Err(JournalError(damage.to_string())),
+            Err(Stopped { at, damage }) => {
+                return Err(Broken::Chunk {
+                    at,
+                    damage,
+                    next: chain.get(place + 1).cloned(),
+                });
+            }
         };
         stated |= tail.end.offset > segment::HEADER as u64;
         recovered.end = Some(tail.end);
         recovered.torn = tail.torn;
         recovered.segments += 1;
-        recovered.walked.push((tail.end, tail.synced));
+        recovered.walked.push(tail);
         done += tail.end.offset;
         progress(done, done.max(all));
         if !read {
             break;
         }
+        if let Some(gap) = gap_behind(number, gaps) {
+            visit.gap(gap)?;
+            recovered.gaps.push(gap.clone());
+        }
     }
     // What stood before was removed: a state that begins here without a word would pass for a whole one.
     match chain.first() {
-        Some(header) if header.first > 1 && !stated => Err(JournalError(format!(
+        Some(header) if header.first > 1 && !stated => Err(Broken::Other(JournalError(format!(
             "segment {}: what it states of the programs is gone, and with it since when their state is complete",
             header.segment
-        ))),
+        )))),
         _ => Ok(recovered),
     }
 }
@@ -213,40 +252,6 @@ fn checked(body: &[u8]) -> Option<Records<'_>> {
         .then_some(records)
 }
 
-/// The headers of the segments that were ever written to.
-pub fn headers(disk: &dyn Disk) -> Result<BTreeMap<u64, Header>, JournalError> {
-    let (mut headers, mut damaged) = (BTreeMap::new(), Vec::new());
-    for number in disk.segments().map_err(|e| failed("folder")(&e))? {
-        let what = format!("segment {number}");
-        let head = disk
-            .read(number, segment::HEADER as u64)
-            .map_err(|e| failed(&what)(&e))?;
-        match Header::read(&head) {
-            Ok(header) if header.segment == number => {
-                headers.insert(number, header);
-            }
-            Err(NoHeader::Blank) => {}
-            Err(NoHeader::Damaged) if head.is_empty() => {}
-            Err(NoHeader::Format(format)) => {
-                return Err(JournalError(format!(
-                    "{what}: it has format {format}; this engine reads {}",
-                    segment::FORMAT
-                )));
-            }
-            Err(NoHeader::Damaged) => damaged.push(number),
-            Ok(_) => return Err(JournalError(format!("{what}: its header is that of another"))),
-        }
-    }
-    for number in damaged {
-        let named = |header: &Header| header.previous.is_some_and(|previous| previous.segment == number);
-        // A header is written last: where it is not whole, and nothing says that it was synced, it was being written.
-        if headers.values().any(named) || synced_through(disk, number)? > segment::HEADER as u64 {
-            return Err(JournalError(format!("segment {number}: its header is damaged")));
-        }
-    }
-    Ok(headers)
-}
-
 /// Segments that were made ready and never written to.
 fn blanks(disk: &dyn Disk) -> Result<Vec<u64>, JournalError> {
     let mut blanks = Vec::new();
@@ -263,8 +268,9 @@ fn blanks(disk: &dyn Disk) -> Result<Vec<u64>, JournalError> {
 
 /// Makes sure that a journal that ends here survives the loss of power: what comes now says that all before it is synced, and
 /// a killed process may have left its last segments to the kernel, or lost a part of them in a sync that failed.
-fn renew(disk: &dyn Disk, walked: &[(End, u64)]) -> Result<(), JournalError> {
-    for &(End { segment, offset, .. }, synced) in walked.iter().rev() {
+fn renew(disk: &dyn Disk, walked: &[Tail]) -> Result<(), JournalError> {
+    for Tail { end, synced, .. } in walked.iter().rev() {
+        let (End { segment, offset, .. }, synced) = (*end, *synced);
         let from = if synced > segment::HEADER as u64 { synced } else { 0 };
         disk.renew(segment, from.min(offset), offset)
             .map_err(|e| failed(&format!("segment {segment}"))(&e))?;
@@ -273,64 +279,4 @@ fn renew(disk: &dyn Disk, walked: &[(End, u64)]) -> Result<(), JournalError> {
         }
     }
     Ok(())
-}
-
-/// The segments that hang together, oldest first: each names the one before. One that none names was abandoned.
-pub fn chain(headers: &BTreeMap<u64, Header>) -> Result<Vec<Header>, JournalError> {
-    let mut chain = Vec::new();
-    let mut at = headers.last_key_value().map(|(_, header)| header);
-    while let Some(header) = at {
-        chain.push(header.clone());
-        at = match header.previous {
-            None => None,
-            Some(previous) => match headers.get(&previous.segment) {
-                Some(before) if before.segment < header.segment => Some(before),
-                // Retention removes from the oldest on.
-                None if headers.range(..previous.segment).next().is_none() => None,
-                _ => {
-                    return Err(JournalError(format!(
-                        "segment {} is gone, though segment {} follows it and older ones are there",
-                        previous.segment, header.segment
-                    )));
-                }
-            },
-        };
-    }
-    chain.reverse();
-    Ok(chain)
-}
-
-/// The bytes of segments, but for the last: where that ends is not known yet.
-fn length(chain: &[Header]) -> u64 {
-    let ends = (0..chain.len()).filter_map(|place| ends(chain, place));
-    ends.map(|end| end.offset).sum()
-}
-
-/// Where the segment after says that the one at a place ends.
-fn ends(chain: &[Header], place: usize) -> Option<End> {
-    chain.get(place + 1).and_then(|after| after.previous)
-}
-
-/// Whether something in segments says that what was before them was synced.
-fn vouched(disk: &dyn Disk, after: &[Header]) -> Result<bool, JournalError> {
-    for header in after {
-        if synced_through(disk, header.segment)? > 0 {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// The offset through which a segment, and all before it, was surely synced, as its own chunks say: its header's end when only
-/// all before it was; 0 when nothing says so. Needs no key.
-fn synced_through(disk: &dyn Disk, number: u64) -> Result<u64, JournalError> {
-    let bytes = disk.read(number, u64::MAX);
-    let bytes = bytes.map_err(|e| failed(&format!("segment {number}"))(&e))?;
-    let (mut at, mut synced) = (segment::HEADER, 0);
-    while let Some(head) = bytes.get(at..).and_then(chunk::Header::read) {
-        let Some(whole) = head.whole(&bytes[at..]) else { break };
-        synced = synced.max(head.synced);
-        at += whole.len();
-    }
-    Ok(synced)
 }

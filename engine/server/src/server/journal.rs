@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 
 use super::{Server, ServerError};
 use crate::journal::{
-    Promise, Recovered, Status, Writer, attend, clock,
+    Promise, Recovered, Status, Writer, armed, attend, clock,
     cursor::Cursors,
-    disk::{Disk, Folder},
+    disk::Folder,
     keeper::Keeper,
     keyring::Keyring,
     place::Places,
@@ -58,7 +58,7 @@ impl Server {
         }
         let folder = Folder::open(&settings.folder)
             .map_err(|e| ServerError(format!("journal: {}: {e}", settings.folder.display())))?;
-        let disk: Arc<dyn Disk> = Arc::new(folder);
+        let disk = armed(Arc::new(folder)).map_err(|e| error(&e))?;
         let mut keyring = Keyring::open(disk.clone(), secret).map_err(|e| error(&e))?;
         let recovered = recover(&*disk, &mut keyring, &mut self.engine, progress).map_err(|e| error(&e))?;
         let bad: Vec<u64> = recovered.passed_over.iter().map(|&(number, _)| number).collect();
@@ -157,6 +157,7 @@ impl Journaled {
         vec![
             ("epoch", self.recovered.epoch),
             ("recovered", self.recovered.inputs),
+            ("journal_lost", self.recovered.gaps.iter().map(|gap| gap.inputs()).sum()),
             ("journal_written", of(&self.status.written)),
             ("journal_synced", of(&self.status.synced)),
             ("journal_segment", of(&self.status.segment)),

@@ -200,6 +200,7 @@ fn is_ready(shared: &Rc<Shared>, journal: Option<Journaled>, local: &Local) {
 fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
     let door = &shared.queue.door;
     let core = shared.engine.borrow().counts();
+    let (known, known_most) = shared.engine.borrow().known_ids();
     let mut stats = vec![
         ("connections_open", traffic.open.get()),
         ("connections_accepted", traffic.accepted.get()),
@@ -219,6 +220,8 @@ fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
         ("service_bare_ns", shared.queue.service_ns(Cost::Bare)),
         ("transactions", core.transactions),
         ("replayed", core.replayed),
+        ("known_ids", known as u64),
+        ("known_ids_most", known_most as u64),
         ("labels", core.labels),
         ("outcomes", core.outcomes),
         ("erasures", core.erasures),

@@ -9,6 +9,7 @@ use std::{collections::HashMap, path::Path};
 use fraudgate_core::{
     history::Bounds,
     journal::{
+        gap::Gap,
         record::{Record, Records},
         segment::Header,
     },
@@ -202,6 +203,12 @@ impl Visit for Compare<'_, '_> {
         self.beginning.get_or_insert(header.first);
         let begun = self.replay.segment(header.epoch, header.first);
         begun.map_err(|e| failed(&format!("segment {}", header.segment))(&e))
+    }
+
+    fn gap(&mut self, gap: &Gap) -> Result<(), JournalError> {
+        // What is compared behind it is what the scorer saw before anything was lost.
+        self.beginning = Some(gap.last + 1);
+        self.replay.gap(gap).map_err(|e| failed("gap")(&e))
     }
 
     fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {

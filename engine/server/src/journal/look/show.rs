@@ -5,6 +5,7 @@ use std::path::Path;
 use fraudgate_core::{
     history::Bounds,
     journal::{
+        gap::Gap,
         record::{Record, Records},
         segment::Header,
     },
@@ -153,6 +154,14 @@ impl Visit for Compute<'_, '_> {
         self.beginning.get_or_insert(header.first);
         if self.stopped.is_none() {
             self.stopped = self.replay.segment(header.epoch, header.first).err();
+        }
+        Ok(())
+    }
+
+    fn gap(&mut self, gap: &Gap) -> Result<(), JournalError> {
+        self.beginning = Some(gap.last + 1);
+        if self.stopped.is_none() {
+            self.stopped = self.replay.gap(gap).err();
         }
         Ok(())
     }

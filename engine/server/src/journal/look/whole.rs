@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use fraudgate_core::{
     journal::{
+        gap::Gap,
         record::{Record, Records},
         segment::Header,
     },
@@ -17,10 +18,11 @@ use serde_json::{Value, json};
 use super::{
     super::{
         JournalError,
+        chain::{chain, headers},
         disk::{Disk, Folder},
         failed,
-        keyring::Keyring,
-        recovery::{Visit, chain, headers},
+        keyring::{Keyring, gaps},
+        recovery::Visit,
         snapshot::load,
     },
     walk,
@@ -30,7 +32,8 @@ use super::{
 pub fn info(folder: &Path) -> Result<Value, JournalError> {
     let disk = Folder::look(folder);
     let headers = headers(&disk)?;
-    let chain = chain(&headers)?;
+    let gaps = gaps(&disk)?;
+    let chain = chain(&headers, &gaps)?;
     let chained = |header: &Header| chain.iter().any(|other| other.segment == header.segment);
     let segments = headers.values().map(|header| {
         json!({
@@ -61,7 +64,9 @@ pub fn info(folder: &Path) -> Result<Value, JournalError> {
             })),
         })
     });
-    Ok(json!({"segments": segments.collect::<Vec<_>>(), "snapshots": snapshots.collect::<Vec<_>>()}))
+    Ok(
+        json!({"segments": segments.collect::<Vec<_>>(), "snapshots": snapshots.collect::<Vec<_>>(), "gaps": lost(&gaps)}),
+    )
 }
 
 /// Reads everything: what there is, and the digest of its head, which stands for all before it.
@@ -88,6 +93,7 @@ pub fn verify(folder: &Path, secret: &[u8; 32]) -> Result<Value, JournalError> {
         "drains": count.0,
         "inputs": count.1,
         "torn_bytes": recovered.torn,
+        "gaps": lost(&recovered.gaps),
         "head": recovered.end.map(|end| json!({
             "segment": end.segment, "offset": end.offset, "digest": hex(&end.digest),
         })),
@@ -117,4 +123,10 @@ fn snapshots(folder: &Path, secret: &[u8; 32]) -> Result<Vec<Value>, JournalErro
         }
     });
     Ok(verified.collect())
+}
+
+/// What is lost, as a person accepted.
+fn lost(gaps: &[Gap]) -> Vec<Value> {
+    let told = |gap: &Gap| json!({"first": gap.first, "last": gap.last, "inputs": gap.inputs(), "behind": gap.segment});
+    gaps.iter().map(told).collect()
 }
