@@ -26,7 +26,7 @@ impl Forest for Constant {
 }
 
 /// The Handbook's features: amount, weekend, night, and per customer and terminal counts and sums over 1, 7 and 30 days.
-fn plan() -> String {
+pub fn plan() -> String {
     let mut features = vec![
         r#"{"name":"amount","op":"amount"}"#.to_owned(),
         r#"{"name":"weekend","op":"weekend"}"#.to_owned(),
