@@ -1,5 +1,7 @@
 //! A program with the Handbook's features, and purchases for it.
 
+#![allow(dead_code, reason = "each example uses its part")]
+
 use fraudgate_core::{
     key::HashKey,
     model::{Forest, ForestFailure, Manifest, Model, hex},
