@@ -36,7 +36,7 @@ SIMULATE := cargo run --release --locked --quiet --features broken -p fraudgate-
 SEEDS ?= 2000
 FIRST ?= 1
 
-.PHONY: simulate setup demo demo-stream test test-rust test-python bench prove fmt lint protos lock clean
+.PHONY: kafka simulate setup demo demo-stream test test-rust test-python bench prove fmt lint protos lock clean
 setup: $(ENGINE)  ## The environment in .venv, with the engine built.
 
 demo: $(ENGINE)  ## Certificates, a model, a server, and a week of transactions scored over mutual TLS.
@@ -55,8 +55,12 @@ test-rust: $(ENGINE)
 simulate:  ## The core and its journal under simulated faults: SEEDS=n FIRST=m; VERBOSE=1 tells all, BREAK=name breaks it.
 	$(SIMULATE) --seeds $(SEEDS) --first $(FIRST) $(if $(VERBOSE),--verbose) $(if $(BREAK),--break $(BREAK))
 
-test-python: $(ENGINE)
+# Tests that need a broker skip themselves where there is no Java or Maven; in CI they fail.
+test-python: $(ENGINE) $(if $(shell command -v mvn),kafka)
 	$(BIN)/python -m pytest -q tests
+
+kafka: .venv/.requirements  ## The jars of the broker that tests start, kept in a cache between runs.
+	$(BIN)/python -m tests.kafka.jars
 
 bench: $(ENGINE)  ## Speed beside the best that could be assembled instead: a table, and build/bench.json.
 	$(BIN)/python -m benchmarks

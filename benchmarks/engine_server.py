@@ -1,7 +1,8 @@
 """The full road: this project's server with the stage's program, warm. `python -m benchmarks.engine_server STAGE`.
 
 With `--journal` it journals, to a folder of the stage that is made anew. With `--away` besides, a share is to be scored
-again in a cloud that is not there: no broker answers.
+again in a cloud that is not there: no broker answers. With `--stream JSON` besides (as in a configuration) it takes
+topics in.
 
 It prints its port once it answers.
 """
@@ -18,7 +19,7 @@ from benchmarks import traffic
 from benchmarks.stage import CLIENT, PROGRAM, Stage
 from engine import Server, onnxruntime_library
 from service import logs
-from service.config import Forward
+from service.config import Forward, Stream
 
 if TYPE_CHECKING:
     from service.cloud.link import Link
@@ -81,10 +82,20 @@ def main() -> None:
         server.recover(bytes(32))
     server.warm(PROGRAM, stage.transactions, stage.labels)
     link = _link(server, stage) if away else None
-    print(server.start(), flush=True)
+    port = server.start()
     if link is not None:
         link.start()
+    if "--stream" in sys.argv:
+        _stream(server, sys.argv[sys.argv.index("--stream") + 1], folder)
+    print(port, flush=True)
     server.wait()
+
+
+def _stream(server: Server, said: str, folder: Path) -> None:
+    # Only here is a broker's client needed.
+    from service.stream.worker import Worker
+
+    Worker(server, Stream.model_validate(json.loads(said)), folder).start()
 
 
 def _link(server: Server, stage: Stage) -> Link:

@@ -25,6 +25,11 @@ def at_most(name: str, value: float, unit: str, limit: float) -> Row:
     return Row(name, value, unit, f"<= {limit:g}", value <= limit)
 
 
+def at_least(name: str, value: float, unit: str, limit: float) -> Row:
+    """A figure that must reach its limit."""
+    return Row(name, value, unit, f">= {limit:g}", value >= limit)
+
+
 def write(path: Path, prefix: str, rows: Iterable[Row], machine: dict[str, Any]) -> None:
     """Put the rows of one benchmark, whose names begin with `prefix`, in place of those it found before.
 

@@ -266,6 +266,9 @@ class Server:
         Raises RuntimeError when no journal was taken in, ValueError when it is open already.
         """
 
+    def mirror_behind(self, behind: bool) -> None:
+        """From now on assessments say, or not, that what is "mirrored" comes too far behind where it is answered."""
+
     def cursor(self, name: str) -> Cursor:
         """Opens a cursor over the journal where it was left: what leaves for topics. One at a time has a name.
 

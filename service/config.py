@@ -222,6 +222,43 @@ class Forward(Broker):
     rows: int = Field(4096, ge=1, le=1 << 16, examples=["4096"], description="most transactions of one message")
 
 
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+
+
+class Stream(Broker):
+    """`[stream]`: the topics that this PoP takes in, and those that it answers on."""
+
+    pop: str = Field(pattern="^[a-z0-9-]{1,64}$", examples=['"ams1"'], description="this PoP's own name")
+    transactions: Topic | None = Field(None, examples=['"ams1.transactions"'], description="answered here")
+    partitions: list[int] | None = Field(
+        None, min_length=1, examples=["[0, 1]"], description="those of it that belong to this PoP; absent: all"
+    )
+    labels: Topic | None = Field(None, examples=['"labels"'])
+    outcomes: Topic | None = Field(None, examples=['"outcomes"'])
+    mirrors: list[Topic] = Field(
+        [], examples=['["fra1.transactions"]'], description="other places' transactions: folded, never answered"
+    )
+    mirror_lag_s: float = Field(
+        30.0, gt=0, le=86_400, examples=["30"], description="behind them by more, an assessment says so"
+    )
+    decisions: Topic = Field("fraudgate.decisions", examples=['"fraudgate.decisions"'])
+    dead_letters: Topic = Field("fraudgate.dead-letters", examples=['"fraudgate.dead-letters"'])
+    lease: Topic = Field(
+        "fraudgate.lease", examples=['"fraudgate.lease"'], description="of one partition, stays empty: one worker a PoP"
+    )
+    poll: int = Field(4096, ge=1, le=1 << 16, examples=["4096"], description="most records that are taken at once")
+
+    @model_validator(mode="after")
+    def _takes_each_topic_once(self) -> Self:
+        taken = [*self.mirrors, self.transactions, self.labels, self.outcomes]
+        twice = [topic for topic, count in Counter(taken).items() if topic is not None and count > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} is taken twice")
+        if self.partitions is not None and any(number < 0 for number in self.partitions):
+            raise ValueError("partitions are numbered from 0")
+        return self
+
+
 class Identity(Section):
     """`[[identity]]`: what the owner of a client certificate may use."""
 
@@ -336,6 +373,7 @@ class Config(Section):
     memory: Memory = Memory()
     journal: Journal | None = None
     forward: Forward | None = None
+    stream: Stream | None = None
     identity: Annotated[list[Identity], Field(min_length=1), AfterValidator(_once)]
     program: dict[str, Program] = Field(min_length=1)
 
@@ -345,6 +383,13 @@ class Config(Section):
         if forward is not None and info.data.get("journal") is None:
             raise ValueError("ships what is journaled, and there is no [journal]")
         return forward
+
+    @field_validator("stream")
+    @classmethod
+    def _knows_how_far_it_came(cls, stream: Stream | None, info: ValidationInfo) -> Stream | None:
+        if stream is not None and info.data.get("journal") is None:
+            raise ValueError("how far it came is journaled, and there is no [journal]")
+        return stream
 
     @field_validator("program")
     @classmethod

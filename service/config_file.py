@@ -28,9 +28,10 @@ from service.config import (
     Section,
     Segment,
     Server,
+    Stream,
 )
 
-_ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|MEMORY|JOURNAL|FORWARD|PROGRAM)_(.+)")
+_ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|MEMORY|JOURNAL|FORWARD|STREAM|PROGRAM)_(.+)")
 _SECTIONS: Final[dict[str, type[Section]]] = {
     "server": Server,
     "keys": Keys,
@@ -39,6 +40,7 @@ _SECTIONS: Final[dict[str, type[Section]]] = {
     "forward": Forward,
     "identity": Identity,
     "program": Program,
+    "stream": Stream,
 }
 # Tables within tables.
 _INNER: Final[dict[type[Section], dict[str, type[Section]]]] = {

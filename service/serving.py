@@ -22,6 +22,7 @@ from service.config import Config, Default, Forward, Journal, Program
 
 if TYPE_CHECKING:
     from service.cloud.link import Link
+    from service.stream.worker import Worker
 
 # Of a bundle; models.manifest knows them too, but brings what only training needs.
 MANIFEST: Final = "manifest.json"
@@ -52,14 +53,32 @@ def serve(config: Config) -> None:
     if link is not None:
         link.start()
     _log.info("listening", host=config.server.listen.rpartition(":")[0], port=port, programs=sorted(config.program))
-    while not stop.wait(timeout=0.5):
-        if server.wait(0.0):
-            raise RuntimeError("the engine stopped by itself")
-    if link is not None:
-        link.stop()
-    counted = server.stats()
-    server.drain(config.server.drain_s)
+    streaming = streamed(config, server)
+    try:
+        while not stop.wait(timeout=0.5):
+            if server.wait(0.0):
+                raise RuntimeError("the engine stopped by itself")
+        counted = server.stats()
+    finally:
+        if streaming is not None:
+            streaming.take_no_more()
+        if link is not None:
+            link.stop()
+        server.drain(config.server.drain_s)
+        if streaming is not None:
+            streaming.finish(config.server.drain_s)
     _log.info("stopped", **counted)
+
+
+def streamed(config: Config, server: "engine.Server") -> "Worker | None":
+    """The stream door of a server that runs, begun; nothing where none is configured."""
+    if config.stream is None or config.journal is None:
+        return None
+    from service.stream.worker import Worker
+
+    worker = Worker(server, config.stream, config.journal.folder)
+    worker.start()
+    return worker
 
 
 def _linked(server: "engine.Server", forward: Forward) -> "Link":

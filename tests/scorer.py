@@ -131,6 +131,22 @@ def usual_programs() -> list[Program]:
     ]
 
 
+def journal_settings(folder: Path, **changed: object) -> dict[str, object]:
+    """The journal's part of a scorer's configuration, in the engine's own form."""
+    return {
+        "folder": str(folder),
+        "promise": "written",
+        "segment_bytes": 1 << 20,
+        "buffer_bytes": 1 << 24,
+        "sync_ms": 10,
+        "retain_bytes": None,
+        "retain_s": None,
+        "snapshots": 2,
+        "spool_inputs": None,
+        **changed,
+    }
+
+
 @contextlib.contextmanager
 def running_scorer(
     path: Path,

@@ -292,3 +292,44 @@ def test_a_mistake_in_what_is_scored_again_is_told_with_its_place(written: Path,
     with pytest.raises(ConfigError) as raised:
         read(written, {})
     assert f"{written}: {told}" in str(raised.value)
+
+
+STREAMED = f"""\
+{GOOD}
+[journal]
+folder = "journal"
+key = "certificates/journal.key"
+
+[stream]
+pop = "ams1"
+servers = "localhost:9093"
+ca = "certificates/ca.pem"
+certificate = "certificates/payments.example.pem"
+key = "certificates/payments.example.key"
+transactions = "ams1.transactions"
+mirrors = ["fra1.transactions"]
+"""
+
+
+def test_topics_are_taken_in_where_a_journal_says_how_far(written: Path) -> None:
+    written.write_text(STREAMED)
+    stream = read(written, {"FRAUDGATE_STREAM_POLL": "100"}).stream
+    assert stream is not None
+    assert (stream.transactions, stream.mirrors, stream.poll) == ("ams1.transactions", ["fra1.transactions"], 100)
+    assert (stream.decisions, stream.partitions) == ("fraudgate.decisions", None)
+
+
+@pytest.mark.parametrize(
+    ("was", "is_", "told"),
+    [
+        ('["fra1.transactions"]', '["ams1.transactions"]', "stream: ams1.transactions is taken twice"),
+        ('pop = "ams1"', 'pop = "AMS 1"', "stream.pop: "),
+        ('[journal]\nfolder = "journal"\nkey = "certificates/journal.key"', "", "stream: how far it came is journaled"),
+        ('key = "certificates/payments.example.key"', "", "stream.key: is missing"),
+    ],
+)
+def test_a_mistake_in_the_stream_is_told_with_its_place(written: Path, was: str, is_: str, told: str) -> None:
+    written.write_text(STREAMED.replace(was, is_))
+    with pytest.raises(ConfigError) as raised:
+        read(written, {})
+    assert f"{written}: {told}" in str(raised.value)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+import engine
 from fraudgate.v1 import decision_pb2, feedback_pb2, stream_pb2, transaction_pb2
-from tests.scorer import Scorer, running_scorer
+from tests.scorer import FEATURES, Scorer, journal_settings, running_scorer, small_model
 from tests.stream.records import Record, purchase, purchases
 
 KEY = bytes(range(32))
@@ -18,16 +20,7 @@ KEY = bytes(range(32))
 
 @contextmanager
 def scorer(path: Path, **changed: object) -> Iterator[Scorer]:
-    journal = {
-        "folder": str(path / "journal"),
-        "promise": "written",
-        "segment_bytes": 1 << 20,
-        "buffer_bytes": 1 << 24,
-        "sync_ms": 10,
-        "retain_bytes": None,
-        "retain_s": None,
-        **changed,
-    }
+    journal = journal_settings(path / "journal", **changed)
     with running_scorer(path, journal_key=KEY, journal=journal, ahead_us=None) as running:
         yield running
 
@@ -151,6 +144,23 @@ def test_what_another_place_answers_is_folded_and_has_no_decision(tmp_path: Path
         last = read(own)[-1][2]
     found, expected = decision_pb2.Decision.FromString(value), decision_pb2.Decision.FromString(last)
     assert found.assessment == expected.assessment
+
+
+def test_an_assessment_says_that_a_mirror_was_too_far_behind_and_its_journal_says_it_again(tmp_path: Path) -> None:
+    with scorer(tmp_path) as running:
+        for place, behind in enumerate((False, True, True, False)):
+            running.server.mirror_behind(behind)
+            # Controls are obeyed in their order: what is told before this answer is done.
+            running.server.stats()
+            running.server.take("transactions", purchases(range(place * 10, place * 10 + 10)))
+        said = [decision_pb2.Decision.FromString(value).assessment.mirror_behind for _, _, value, _ in read(running)]
+    assert said == [False] * 10 + [True] * 20 + [False] * 10
+    plan = FEATURES.compile()
+    model = small_model(plan.digest, plan.features)
+    runtime = str(engine.onnxruntime_library())
+    folder = str(tmp_path / "journal")
+    found = json.loads(engine.journal_replay(folder, KEY, 100_000, runtime, lambda _: (*model, None)))
+    assert (found["assessments"]["same"], found["assessments"]["differing"]) == (40, 0)
 
 
 def test_labels_and_outcomes_come_the_same_way(tmp_path: Path) -> None:

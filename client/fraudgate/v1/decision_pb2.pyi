@@ -90,7 +90,7 @@ class Decision(_message.Message):
     def __init__(self, assessment: _Optional[_Union[Assessment, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
 
 class Assessment(_message.Message):
-    __slots__ = ("verdict", "policy_verdict", "override", "propensity", "review", "tier", "cause", "fraud_probability", "risk_score", "anomaly_score", "reasons", "lateness", "missing_features", "incomplete_features", "approximate_features", "dropped_attributes", "model_digest", "plan_digest", "policy_digest")
+    __slots__ = ("verdict", "policy_verdict", "override", "propensity", "review", "tier", "cause", "fraud_probability", "risk_score", "anomaly_score", "reasons", "lateness", "missing_features", "incomplete_features", "approximate_features", "dropped_attributes", "model_digest", "plan_digest", "policy_digest", "mirror_behind")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERDICT_FIELD_NUMBER: _ClassVar[int]
     OVERRIDE_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +110,7 @@ class Assessment(_message.Message):
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
     POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MIRROR_BEHIND_FIELD_NUMBER: _ClassVar[int]
     verdict: Verdict
     policy_verdict: Verdict
     override: Override
@@ -129,7 +130,8 @@ class Assessment(_message.Message):
     model_digest: bytes
     plan_digest: bytes
     policy_digest: bytes
-    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., policy_verdict: _Optional[_Union[Verdict, str]] = ..., override: _Optional[_Union[Override, str]] = ..., propensity: _Optional[float] = ..., review: _Optional[bool] = ..., tier: _Optional[_Union[Tier, str]] = ..., cause: _Optional[_Union[Cause, str]] = ..., fraud_probability: _Optional[float] = ..., risk_score: _Optional[float] = ..., anomaly_score: _Optional[float] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., lateness: _Optional[_Union[Lateness, str]] = ..., missing_features: _Optional[_Iterable[str]] = ..., incomplete_features: _Optional[_Iterable[str]] = ..., approximate_features: _Optional[_Iterable[str]] = ..., dropped_attributes: _Optional[_Iterable[str]] = ..., model_digest: _Optional[bytes] = ..., plan_digest: _Optional[bytes] = ..., policy_digest: _Optional[bytes] = ...) -> None: ...
+    mirror_behind: bool
+    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., policy_verdict: _Optional[_Union[Verdict, str]] = ..., override: _Optional[_Union[Override, str]] = ..., propensity: _Optional[float] = ..., review: _Optional[bool] = ..., tier: _Optional[_Union[Tier, str]] = ..., cause: _Optional[_Union[Cause, str]] = ..., fraud_probability: _Optional[float] = ..., risk_score: _Optional[float] = ..., anomaly_score: _Optional[float] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., lateness: _Optional[_Union[Lateness, str]] = ..., missing_features: _Optional[_Iterable[str]] = ..., incomplete_features: _Optional[_Iterable[str]] = ..., approximate_features: _Optional[_Iterable[str]] = ..., dropped_attributes: _Optional[_Iterable[str]] = ..., model_digest: _Optional[bytes] = ..., plan_digest: _Optional[bytes] = ..., policy_digest: _Optional[bytes] = ..., mirror_behind: _Optional[bool] = ...) -> None: ...
 
 class Reason(_message.Message):
     __slots__ = ("code", "feature", "value", "contribution", "rule")

@@ -41,6 +41,8 @@ pub struct Admitted {
     pub decide_by: Option<Clock>,
     /// Text attributes that held a card number and were dropped, one bit a slot.
     pub dropped: u16,
+    /// Other places' transactions are folded here, and too far behind them.
+    pub mirror_behind: bool,
     /// Where the door read it, in the door's own form, at most 255 bytes: journaled with it, so that a door knows after a
     /// restart what was taken. The gate leaves it empty.
     pub position: Option<Box<[u8]>>,
@@ -229,6 +231,7 @@ impl Gate {
             mode,
             decide_by,
             dropped,
+            mirror_behind: false,
             position: None,
             unanswered: None,
             admission: Admission::Full,

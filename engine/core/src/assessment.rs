@@ -120,6 +120,8 @@ pub struct Assessment {
     pub approximate: FeatureSet,
     /// Text attributes that held a card number, one bit a slot.
     pub dropped: u16,
+    /// It counts what other places answered, and this place was too far behind them.
+    pub mirror_behind: bool,
     /// Whether it will be scored again: journaled and remembered with the rest, and told by the receipt.
     pub rescore: Rescore,
     /// What it was made with.
@@ -177,7 +179,7 @@ impl Assessment {
                 Lateness::Late => 1,
                 Lateness::Beyond => 2,
             },
-            u8::from(given[0]) | u8::from(given[1]) << 1 | u8::from(given[2]) << 2,
+            u8::from(given[0]) | u8::from(given[1]) << 1 | u8::from(given[2]) << 2 | u8::from(self.mirror_behind) << 3,
             self.rescore.write(),
         ]);
         out.extend_from_slice(&self.tier.write());
@@ -223,6 +225,7 @@ impl Assessment {
             incomplete: set(2)?,
             approximate: set(4)?,
             dropped,
+            mirror_behind: given & 8 != 0,
             rescore: Rescore::read(rescore).ok_or(Unreadable)?,
             made_with,
         })
@@ -259,6 +262,7 @@ impl Assessment {
             },
             plan_digest: version.plan_digest.clone(),
             policy_digest: version.policy_digest.clone(),
+            mirror_behind: self.mirror_behind,
             ..wire::Assessment::default()
         }
     }

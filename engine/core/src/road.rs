@@ -65,6 +65,8 @@ pub struct Engine {
     read: Vec<Option<Assessment>>,
     /// Why no model is asked, whatever a transaction is admitted to. While state is being recovered, nothing is taken.
     held: Option<Cause>,
+    /// Other places' transactions are folded here, and too far behind them.
+    mirror_behind: bool,
     counts: Counts,
 }
 
@@ -280,6 +282,7 @@ impl Engine {
             steps: Vec::new(),
             read: Vec::new(),
             held: None,
+            mirror_behind: false,
             counts: Counts::default(),
         }
     }
@@ -362,6 +365,13 @@ impl Engine {
                 .as_mut()
                 .is_none_or(|journal| journal.takes(clock, &self.programs));
         self.draft.begin(clock, self.sequence + 1);
+        if self.mirror_behind {
+            for asked in &mut *asked {
+                if let Asked::Transaction(admitted) = asked {
+                    admitted.mirror_behind = true;
+                }
+            }
+        }
         if let Some(cause) = self.held {
             for asked in &mut *asked {
                 if let Asked::Transaction(admitted) = asked {
@@ -495,6 +505,11 @@ impl Engine {
     /// Asks no model from now on, and says why, or asks them again: for whoever sees memory run short.
     pub fn hold_to_default(&mut self, cause: Option<Cause>) {
         self.held = cause;
+    }
+
+    /// From now on answers say, or not, that other places' transactions are folded here too far behind them.
+    pub fn mirror_behind(&mut self, behind: bool) {
+        self.mirror_behind = behind;
     }
 
     /// An engine that answers in this one's place while its state is recovered: by the declared defaults, taking nothing.

@@ -256,6 +256,11 @@ impl Server {
         forward::Forward::open(cursors, pop)
     }
 
+    fn mirror_behind(&self, py: Python<'_>, behind: bool) -> PyResult<()> {
+        let running = self.running()?;
+        py.detach(|| running.mirror_behind(behind)).map_err(runtime_error)
+    }
+
     fn cursor(&self, name: &str) -> PyResult<stream::Cursor> {
         let Some(cursors) = self.cursors.get() else {
             return Err(PyRuntimeError::new_err("the server has no journal that was taken in"));

@@ -98,6 +98,7 @@ impl Draft {
             Lateness::Beyond => Flags::BEYOND,
         };
         flags.set(Flags::DROPPED, admitted.dropped != 0);
+        flags.set(Flags::MIRROR_BEHIND, admitted.mirror_behind);
         flags.set(Flags::MISSING, !seen.missing.is_empty());
         flags.set(Flags::INCOMPLETE, !seen.incomplete.is_empty());
         flags.set(Flags::APPROXIMATE, !seen.approximate.is_empty());

@@ -53,6 +53,7 @@ impl Flags {
     pub const MISSING: Flags = Flags(8);
     pub const INCOMPLETE: Flags = Flags(16);
     pub const APPROXIMATE: Flags = Flags(32);
+    pub const MIRROR_BEHIND: Flags = Flags(64);
 
     pub fn set(&mut self, flag: Flags, when: bool) {
         self.0 |= if when { flag.0 } else { 0 };
@@ -242,6 +243,7 @@ fn record<'a>(b: &mut &'a [u8]) -> Result<Record<'a>, NoRecord> {
             let mut admitted = admitted(program, Mode::Score, b)?;
             let scored = scored(b)?;
             admitted.dropped = scored.assessment.dropped;
+            admitted.mirror_behind = scored.assessment.mirror_behind;
             admitted.admission = scored.assessment.tier.admission();
             if let Tier::Default(segment, _) = scored.assessment.tier {
                 admitted.segment = segment;
@@ -292,6 +294,7 @@ fn admitted(program: u16, mode: Mode, b: &mut &[u8]) -> Result<Admitted, NoRecor
         mode,
         decide_by: None,
         dropped: 0,
+        mirror_behind: false,
         position: position(b)?,
         unanswered: None,
         admission: Admission::Full,
@@ -370,6 +373,7 @@ fn scored<'a>(b: &mut &'a [u8]) -> Result<Scored<'a>, NoRecord> {
             incomplete,
             approximate,
             dropped,
+            mirror_behind: flags.has(Flags::MIRROR_BEHIND) && tier.scores().is_some(),
             rescore,
             made_with: MadeWith { program: 0, version: 0 },
         },

@@ -108,6 +108,8 @@ impl Program {
             incomplete: waiting.seen.incomplete,
             approximate: waiting.seen.approximate,
             dropped: waiting.dropped,
+            // Without a model, no feature had a say.
+            mirror_behind: waiting.mirror_behind && tier.scores().is_some(),
             rescore,
             made_with: MadeWith {
                 program: self.place,

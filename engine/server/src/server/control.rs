@@ -27,6 +27,8 @@ pub enum Control {
     Stats(replies::SyncSender<Stats>),
     /// To say what the digest of its state is.
     Digest(replies::SyncSender<[u8; 32]>),
+    /// Whether other places' transactions are folded here too far behind them.
+    MirrorBehind(bool),
     /// To say how far streams were taken in.
     Offsets(replies::SyncSender<Vec<Offset>>),
     /// To take a snapshot, and to say of which sequence it is.
@@ -102,6 +104,15 @@ impl Running {
             && let Ok(taken) = told.blocking_recv()
         {
             return Ok(taken);
+        }
+        self.wait(Some(Duration::ZERO))?;
+        Err(ServerError("the server does not run".to_owned()))
+    }
+
+    /// Has answers say, or not, that other places' transactions are folded here too far behind them.
+    pub fn mirror_behind(&self, behind: bool) -> Result<(), ServerError> {
+        if self.controls.blocking_send(Control::MirrorBehind(behind)).is_ok() {
+            return Ok(());
         }
         self.wait(Some(Duration::ZERO))?;
         Err(ServerError("the server does not run".to_owned()))

@@ -163,6 +163,7 @@ async fn obey(
             // Who asked may have stopped waiting.
             Some(Control::Stats(reply)) => drop(reply.try_send(stats(shared, traffic))),
             Some(Control::Digest(reply)) => drop(reply.try_send(shared.engine.borrow().digest())),
+            Some(Control::MirrorBehind(behind)) => shared.engine.borrow_mut().mirror_behind(behind),
             Some(Control::Offsets(reply)) => {
                 let offsets = shared.engine.borrow().offsets().iter().cloned().collect();
                 drop(reply.try_send(offsets));

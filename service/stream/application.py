@@ -1,0 +1,149 @@
+"""The Faust application: agents for the topics of low rate, the services that take transactions in bulk, and a timer.
+
+Faust's traps, each shut here: a record whose agent raises or is cancelled would be acknowledged and lost (agents
+acknowledge by hand, once the engine has it, and try for ever); an absent topic floods the log (they are looked for
+first); without session and rebalance time-outs a stop takes a minute; it would serve the web, declare topics, elect
+leaders and turn prints into warnings.
+"""
+
+import asyncio
+import logging
+import tempfile
+import threading
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal
+
+import faust
+import structlog
+from faust.auth import SSLCredentials
+
+import engine
+from service.config import Stream
+from service.stream import clients
+from service.stream.intake import Intake
+
+_AGAIN_S: Final = 0.5
+_SESSION_S: Final = 10.0
+_TELL_S: Final = 60.0
+
+Kind = Literal["labels", "outcomes"]
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A record as Faust delivered it, in the form in which the engine reads it."""
+
+    message: Any
+
+    def error(self) -> None:
+        return None
+
+    def topic(self) -> str:
+        return str(self.message.topic)
+
+    def partition(self) -> int:
+        return int(self.message.partition)
+
+    def offset(self) -> int:
+        return int(self.message.offset)
+
+    def value(self) -> bytes | None:
+        value: bytes | None = self.message.value
+        return value
+
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        headers = self.message.headers
+        return None if not headers else list(headers.items() if isinstance(headers, dict) else headers)
+
+
+def application(
+    server: "engine.Server",
+    stream: Stream,
+    member: str,
+    intakes: list[Intake],
+    over: threading.Event,
+) -> "faust.App":
+    """One that takes in what `stream` says; it lives once, until `over`."""
+    for noisy in ("faust", "aiokafka", "mode", "kafka"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    app = faust.App(
+        f"fraudgate.{stream.pop}.told",
+        broker=[f"kafka://{name}" for name in stream.servers.split(",")],
+        broker_credentials=SSLCredentials(context=clients.context(stream)),
+        broker_session_timeout=_SESSION_S,
+        broker_rebalance_timeout=_SESSION_S,
+        broker_heartbeat_interval=2.0,
+        broker_request_timeout=_SESSION_S + 2.0,
+        broker_max_poll_interval=300.0,
+        consumer_group_instance_id=member,
+        consumer_auto_offset_reset="earliest",
+        key_serializer="raw",
+        value_serializer="raw",
+        store="memory://",
+        datadir=tempfile.mkdtemp(prefix="fraudgate-faust-"),
+        stream_wait_empty=False,
+        stream_ack_exceptions=False,
+        stream_ack_cancelled_tasks=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        autodiscover=False,
+        logging_config=None,
+    )
+    # An application without any topic would wait for ever: this one stays empty.
+    app.agent(app.topic(stream.lease, key_type=bytes, value_type=bytes), name="lease")(_nothing)
+    told: dict[Kind, str | None] = {"labels": stream.labels, "outcomes": stream.outcomes}
+    for kind, topic in told.items():
+        if topic is not None:
+            app.agent(app.topic(topic, key_type=bytes, value_type=bytes), name=kind)(_agent(server, kind))
+    for intake in intakes:
+        app.service(_in_bulk(intake, over))
+    app.timer(interval=_TELL_S)(_tell(server, intakes))
+    return app
+
+
+async def _nothing(records: Any) -> None:
+    async for _ in records:
+        pass
+
+
+def _agent(server: "engine.Server", kind: Kind) -> Any:
+    async def hand(records: Any) -> None:
+        loop = asyncio.get_running_loop()
+        async for event in records.noack().events():
+            record = Delivered(event.message)
+            while True:
+                try:
+                    if await loop.run_in_executor(None, partial(server.take, kind, [record])):
+                        break
+                except RuntimeError as error:
+                    _log.warning("a record waits", topic=record.topic(), reason=str(error))
+                await asyncio.sleep(_AGAIN_S)
+            event.ack()
+
+    return hand
+
+
+def _in_bulk(intake: Intake, over: threading.Event) -> type["faust.Service"]:
+    """A service that runs an intake in a thread of its own."""
+
+    class InBulk(faust.Service):
+        async def on_start(self) -> None:
+            threading.Thread(target=intake.run, args=(over,), name=f"intake {intake.topic}", daemon=True).start()
+
+        async def on_stop(self) -> None:
+            over.set()
+
+    return InBulk
+
+
+def _tell(server: "engine.Server", intakes: list[Intake]) -> Any:
+    async def tell() -> None:
+        counted = await asyncio.get_running_loop().run_in_executor(None, server.stats)
+        lags = {intake.topic: round(intake.lag_s(), 1) for intake in intakes if intake.is_mirror}
+        _log.info("stream", transactions=counted["transactions"], passed=counted["passed"], mirror_lag_s=lags)
+
+    return tell

@@ -1,0 +1,101 @@
+"""Runs the stream door beside the gRPC door, on one engine: supervised, so that a broker that is away, at the start or
+later, costs nothing but the wait for it.
+"""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+import engine
+from service.config import Stream
+from service.stream.intake import Intake
+from service.stream.lease import Lease
+from service.stream.outlet import Outlet
+
+_LOOK_S: Final = 0.1
+_AGAIN_S: Final = 1.0
+_GOODBYE_S: Final = 5.0
+
+_log = structlog.get_logger()
+
+
+class Worker:
+    """The stream door of one PoP."""
+
+    def __init__(self, server: "engine.Server", stream: Stream, journal: Path) -> None:
+        self._server = server
+        self._stream = stream
+        self._no_more = threading.Event()
+        self._over = threading.Event()
+        self.lease = Lease(stream, journal)
+        self.outlet = Outlet(server, stream)
+        self.intakes = [Intake(server, "mirrored", stream, topic, None, stream.poll) for topic in stream.mirrors]
+        if stream.transactions is not None:
+            self.intakes.append(
+                Intake(server, "transactions", stream, stream.transactions, stream.partitions, stream.poll)
+            )
+        self._member = self.lease.member
+        self._taking = [
+            threading.Thread(target=self.lease.run, args=(self._no_more,), name="lease"),
+            threading.Thread(target=lambda: asyncio.run(self._run()), name="faust"),
+        ]
+        self._leaving = threading.Thread(target=self.outlet.run, args=(self._over,), name="outlet")
+
+    def start(self) -> None:
+        """Begins; returns at once, whether or not there is a broker."""
+        for thread in [*self._taking, self._leaving]:
+            thread.start()
+
+    def take_no_more(self) -> None:
+        """Ends taking in: what was handed over is journaled."""
+        self._no_more.set()
+        for thread in self._taking:
+            thread.join()
+        for intake in self.intakes:
+            intake.join()
+
+    def finish(self, seconds: float) -> None:
+        """Ends, after what is journaled has left, where the broker takes it within about `seconds`."""
+        until = time.monotonic() + seconds
+        while self.outlet.is_behind() and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+        self._over.set()
+        self._leaving.join()
+
+    async def _host(self) -> None:
+        """Hosts the application as long as this worker has the lease; again and again."""
+        from service.stream.application import application
+
+        while not self._no_more.is_set():
+            if not self.lease.held.is_set():
+                await asyncio.sleep(_LOOK_S)
+                continue
+            over = threading.Event()
+            app = application(self._server, self._stream, self._member, self.intakes, over)
+            try:
+                await app.start()
+                while self.lease.held.is_set() and not (self._no_more.is_set() or app.should_stop):
+                    await asyncio.sleep(_LOOK_S)
+            except Exception as error:  # noqa: BLE001 - whatever Faust raises, it is begun anew
+                _log.warning("the stream's application begins anew", reason=str(error))
+            finally:
+                over.set()
+                # Without a broker it would say goodbye for a minute; it holds nothing that has to be saved.
+                await asyncio.wait({asyncio.ensure_future(app.stop())}, timeout=_GOODBYE_S)
+            if not self._no_more.is_set():
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _watch(self) -> None:
+        """Says to the engine whether what other places answer comes too far behind, whatever becomes of Faust."""
+        mirrors = [intake for intake in self.intakes if intake.is_mirror]
+        while mirrors and not self._no_more.is_set():
+            behind = max(intake.lag_s() for intake in mirrors) > self._stream.mirror_lag_s
+            await asyncio.to_thread(self._server.mirror_behind, behind)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _run(self) -> None:
+        await asyncio.gather(self._host(), self._watch())

@@ -1,0 +1,174 @@
+"""A real broker for the tests of this folder, and the PoPs that they run beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+
+from tests.kafka.broker import Broker
+
+Read = list[tuple[str, bytes, dict[str, bytes]]]
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with Broker(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+@dataclass
+class Pop:
+    """A PoP: its folder, its topics, and its process while it runs."""
+
+    broker: Broker
+    path: Path
+    topics: dict[str, Any]
+    process: subprocess.Popen[str] | None = None
+    port: int = 0
+    told: dict[str, Any] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Starts its process; returns when it serves calls."""
+        certificate, key = self.broker.client()
+        at = {
+            "servers": self.broker.address,
+            "ca": str(self.broker.ca),
+            "certificate": str(certificate),
+            "key": str(key),
+        }
+        said = {"path": str(self.path), "stream": at | self.topics}
+        log = (self.path / "log").open("a")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.stream.serving", json.dumps(said)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        log.close()
+        assert self.process.stdout is not None
+        self.port = int(self._line())
+
+    def stop(self) -> dict[str, Any]:
+        """Has it stop well; gives what it says then: digest, offsets and counters."""
+        assert self.process is not None
+        assert self.process.stdin is not None
+        self.process.stdin.write("stop\n")
+        self.process.stdin.flush()
+        watched = threading.Timer(45, self.process.kill)
+        watched.start()
+        self.told = json.loads(self._line())
+        self.process.wait(20)
+        watched.cancel()
+        return self.told
+
+    def kill(self) -> None:
+        """As with kill -9."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def said(self) -> str:
+        """What it logged."""
+        return (self.path / "log").read_text()
+
+    def produce(
+        self, values: list[bytes], keys: list[str] | None = None, to: str = "transactions", within_s: float = 60.0
+    ) -> None:
+        """Puts records into one of its topics, in order, each once."""
+        producer = Producer(
+            self.broker.plain(
+                **{
+                    "queue.buffering.max.messages": 1_000_000,
+                    "linger.ms": 5,
+                    "enable.idempotence": True,
+                    "reconnect.backoff.max.ms": 500,
+                }
+            )
+        )
+        for place, value in enumerate(values):
+            producer.produce(self.topics[to], value, None if keys is None else keys[place])
+        assert producer.flush(within_s) == 0
+
+    def count(self, topic: str) -> int:
+        """How many records one of its topics holds, in all its partitions, once the broker can say."""
+        name = self.topics[topic]
+        until = time.monotonic() + 30
+        while True:
+            consumer = Consumer(self.broker.plain(**{"group.id": "test"}))
+            try:
+                partitions = consumer.list_topics(name, timeout=10).topics[name].partitions
+                return sum(consumer.get_watermark_offsets(TopicPartition(name, at), timeout=10)[1] for at in partitions)
+            except KafkaException:
+                # One that comes back does not know its topics at once.
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+            finally:
+                consumer.close()
+
+    def read(self, topic: str, count: int, within_s: float = 60.0) -> Read:
+        """At least `count` records of one of its topics from its beginning: key, value and headers, as they stand."""
+        consumer = Consumer(self.broker.plain(**{"group.id": "test", "auto.offset.reset": "earliest"}))
+        name = self.topics[topic]
+        partitions = consumer.list_topics(name, timeout=10).topics[name].partitions
+        consumer.assign([TopicPartition(name, partition, OFFSET_BEGINNING) for partition in partitions])
+        found: Read = []
+        until = time.monotonic() + within_s
+        while len(found) < count and time.monotonic() < until:
+            for record in consumer.consume(10_000, timeout=0.3):
+                assert record.error() is None, record.error()
+                found.append((record.key().decode(), record.value(), dict(record.headers() or [])))
+        consumer.close()
+        assert len(found) >= count, f"{len(found)} of {count} in {topic}: {self.said()[-2_000:]}"
+        return found
+
+    def _line(self) -> str:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.said()[-4_000:]
+        return line
+
+
+@pytest.fixture
+def pops(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., Pop]]:
+    """Makes PoPs, each with topics of its own unless told otherwise; ends them."""
+    numbers = itertools.count()
+    made: list[Pop] = []
+
+    def make(partitions: int = 1, topics: dict[str, Any] | None = None, **more: Any) -> Pop:
+        number = next(numbers)
+        name = f"{tmp_path.name.replace('_', '-')[:40]}-{number}"
+        if topics is None:
+            topics = {
+                "pop": name.lower(),
+                "transactions": f"{name}.transactions",
+                "decisions": f"{name}.decisions",
+                "dead_letters": f"{name}.dead",
+                "labels": f"{name}.labels",
+                "lease": f"{name}.lease",
+            }
+            broker.create(topics["transactions"], partitions=partitions)
+            broker.create(*(topics[topic] for topic in ("decisions", "dead_letters", "labels", "lease")))
+        path = tmp_path / str(number)
+        path.mkdir()
+        pop = Pop(broker, path, topics | more)
+        made.append(pop)
+        return pop
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: [pop.kill() for pop in made])
+        yield make
