@@ -66,6 +66,10 @@ impl Flags {
 
 /// One record.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one is read at a time: a box would be an allocation for each"
+)]
 pub enum Record<'a> {
     /// A program as it stands from here on; takes no sequence.
     Program(Stated<'a>),

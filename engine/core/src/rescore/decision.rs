@@ -58,7 +58,7 @@ impl Rescored {
 
     /// The early label that it makes.
     pub fn label(&self) -> Option<Labelled> {
-        self.labels.then(|| Labelled {
+        self.labels.then_some(Labelled {
             transaction: self.subject.transaction,
             event_time: self.subject.event_time,
             kind: self.subject.kind,
