@@ -31,6 +31,12 @@ $(ENGINE): .venv/.requirements $(RUST) pyproject.toml client/pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+# What tests and benchmarks put beside the project, and it does without.
+BESIDE := .venv/.beside
+$(BESIDE): requirements-beside.lock .venv/.requirements
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-beside.lock
+	touch $@
+
 # Broken on purpose only where a run asks for it: one build for all.
 SIMULATE := cargo run --release --locked --quiet --features broken -p fraudgate-simulate --
 SEEDS ?= 2000
@@ -56,16 +62,16 @@ simulate:  ## The core and its journal under simulated faults: SEEDS=n FIRST=m; 
 	$(SIMULATE) --seeds $(SEEDS) --first $(FIRST) $(if $(VERBOSE),--verbose) $(if $(BREAK),--break $(BREAK))
 
 # Tests that need a broker skip themselves where there is no Java or Maven; in CI they fail.
-test-python: $(ENGINE) $(if $(shell command -v mvn),kafka)
+test-python: $(ENGINE) $(BESIDE) $(if $(shell command -v mvn),kafka)
 	$(BIN)/python -m pytest -q tests
 
 kafka: .venv/.requirements  ## The jars of the broker that tests start, kept in a cache between runs.
 	$(BIN)/python -m tests.kafka.jars
 
-bench: $(ENGINE)  ## Speed beside the best that could be assembled instead: a table, and build/bench.json.
+bench: $(ENGINE) $(BESIDE)  ## Speed beside the best that could be assembled instead: a table, and build/bench.json.
 	$(BIN)/python -m benchmarks
 
-prove: $(ENGINE)  ## The tests again, with the full counts of what is random.
+prove: $(ENGINE) $(BESIDE)  ## The tests again, with the full counts of what is random.
 	FRAUDGATE_PROVE=1 $(BIN)/python -m pytest -q tests
 	$(SIMULATE) --seeds 100000
 	FRAUDGATE_PROVE=1 PROPTEST_CASES=20000 cargo test --release --locked --quiet -p fraudgate-core -p fraudgate-server
@@ -93,6 +99,8 @@ lock:  ## Resolves requirements.in anew.
 	build/lock/bin/pip install --quiet uv
 	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --upgrade --output-file requirements.lock requirements.in
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --upgrade --constraint requirements.lock --output-file requirements-beside.lock requirements-beside.in
 	cargo update
 
 clean:  ## Removes all that was made.

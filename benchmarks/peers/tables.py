@@ -1,0 +1,168 @@
+"""The Handbook's 15 features of a whole table, as each library of tables computes them best: what a backfill is beside.
+
+`python -m benchmarks.peers.tables METHOD FILE` computes them in this process and prints CPU seconds, peak memory and a
+sum of each feature, so that what was computed can be compared. Columns are in memory before the clock begins. Peers
+count what happened in the same second as they do by nature, so sums agree nearly.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+DAY_S = 86_400
+WINDOWS = (1, 7, 30)
+DELAY = 7
+
+
+def fraudgate(table: pa.Table) -> list[Any]:
+    """The engine's own fold, labels told as they arrive."""
+    from features import handbook
+    from features.fold import fold
+
+    frauds = table.filter(table["fraud"])
+    labels = pa.table(
+        {
+            "arrival_us": pa.array(frauds["event_time_us"].to_numpy() + DELAY * DAY_S * 1_000_000),
+            **{name: frauds[name] for name in ("event_time_us", "transaction_id", "customer", "terminal", "fraud")},
+        }
+    )
+    rows = fold(handbook.PLAN.compile(), table, labels, complete_since_us=0)
+    return [rows[:, place] for place in range(rows.shape[1])]
+
+
+def numpy(table: pa.Table) -> list[Any]:
+    """One sort of key and time, running sums, and a global binary search for each window's bound."""
+    times = table["event_time_us"].to_numpy() // 1_000_000
+    amounts, frauds = table["amount_minor"].to_numpy(), table["fraud"].to_numpy().astype(np.int64)
+    span = int(times[-1] - times[0]) + 40 * DAY_S
+    found = _own(times, amounts)
+    for entity, values, delay in (("customer", amounts, 0), ("terminal", frauds, DELAY)):
+        places = table[entity].to_numpy().astype(np.int64) * span + (times - times[0])
+        order = np.argsort(places, kind="stable")
+        keyed = places[order]
+        sums = np.concatenate(([0], np.cumsum(values[order])))
+        end = np.arange(1, len(keyed) + 1) if not delay else np.searchsorted(keyed, keyed - delay * DAY_S, "right")
+        for window in WINDOWS:
+            begin = np.searchsorted(keyed, keyed - (delay + window) * DAY_S, "right")
+            count, total = end - begin, sums[end] - sums[begin]
+            share = np.divide(total, count, out=np.zeros(len(count)), where=count > 0)
+            for column in (count, share if delay else share / 100):
+                back = np.empty(len(keyed), np.float32)
+                back[order] = column
+                found.append(back)
+    return found
+
+
+def polars(table: pa.Table) -> list[Any]:
+    """rolling_sum_by over each key; what is delayed is the difference of two windows."""
+    import polars as pl
+
+    frame = pl.from_arrow(table).with_columns(
+        t=pl.from_epoch(pl.col("event_time_us") // 1_000_000, time_unit="s"), one=pl.lit(1), f=pl.col("fraud").cast(int)
+    )
+
+    def rolled(column: str, days: int, key: str) -> Any:
+        return pl.col(column).rolling_sum_by("t", window_size=f"{days}d", closed="right").over(key)
+
+    wanted = []
+    for window in WINDOWS:
+        count = rolled("one", window, "customer")
+        wanted += [count, rolled("amount_minor", window, "customer") / count / 100]
+    known, recent = rolled("one", DELAY, "terminal"), rolled("f", DELAY, "terminal")
+    for window in WINDOWS:
+        count = rolled("one", DELAY + window, "terminal") - known
+        frauds = rolled("f", DELAY + window, "terminal") - recent
+        wanted += [count, pl.when(count > 0).then(frauds / count).otherwise(0.0)]
+    made = frame.select([each.alias(str(place)).cast(pl.Float32) for place, each in enumerate(wanted)])
+    own = _own(table["event_time_us"].to_numpy() // 1_000_000, table["amount_minor"].to_numpy())
+    return own + [made[name].to_numpy() for name in made.columns]
+
+
+def duckdb(table: pa.Table) -> list[Any]:
+    """RANGE windows, closed on both sides: a second less."""
+    import duckdb as engine
+
+    def over(key: str, fro: int, to: int) -> str:
+        bound = "CURRENT ROW" if to == 0 else f"{to} PRECEDING"
+        return f"(PARTITION BY {key} ORDER BY t RANGE BETWEEN {fro} PRECEDING AND {bound})"
+
+    columns = []
+    for window in WINDOWS:
+        w = over("customer", window * DAY_S - 1, 0)
+        columns += [f"count(*) OVER {w}", f"avg(amount_minor) OVER {w} / 100"]
+    for window in WINDOWS:
+        w = over("terminal", (DELAY + window) * DAY_S - 1, DELAY * DAY_S)
+        columns += [f"count(*) OVER {w}", f"coalesce(avg(fraud::INT) OVER {w}, 0)"]
+    listed = ", ".join(f"({column})::FLOAT AS c{place}" for place, column in enumerate(columns))
+    connection = engine.connect(config={"threads": 1})
+    connection.register("given", table)
+    query = f"SELECT {listed} FROM (SELECT *, event_time_us // 1000000 AS t FROM given)"
+    made = connection.execute(query).to_arrow_table()
+    own = _own(table["event_time_us"].to_numpy() // 1_000_000, table["amount_minor"].to_numpy())
+    return own + [column.to_numpy() for column in made.columns]
+
+
+def pandas(table: pa.Table) -> list[Any]:
+    """groupby.rolling over a time index, key by key."""
+    import pandas as pd
+
+    frame = table.select(["event_time_us", "customer", "terminal", "amount_minor", "fraud"]).to_pandas()
+    frame["t"] = pd.to_datetime(frame["event_time_us"], unit="us")
+    frame["f"] = frame["fraud"].astype(int)
+    found = _own(frame["event_time_us"].to_numpy() // 1_000_000, frame["amount_minor"].to_numpy())
+
+    def rolled(column: str, days: int, key: str) -> tuple[Any, Any]:
+        windows = indexed.groupby(key, sort=True)[column].rolling(f"{days}D")
+        return windows.count().to_numpy(), windows.sum().to_numpy()
+
+    indexed = frame.set_index("t")
+    for window in WINDOWS:
+        count, total = rolled("amount_minor", window, "customer")
+        found += [count, total / count / 100]
+    known, recent = rolled("f", DELAY, "terminal")
+    for window in WINDOWS:
+        count, frauds = rolled("f", DELAY + window, "terminal")
+        count, frauds = count - known, frauds - recent
+        found += [count, np.divide(frauds, count, out=np.zeros(len(count)), where=count > 0)]
+    return found
+
+
+def _own(times: Any, amounts: Any) -> list[Any]:
+    days = times // DAY_S
+    weekend, night = (days + 3) % 7 >= 5, (times % DAY_S) // 3_600 <= 6
+    return [(amounts / 100).astype(np.float32), weekend.astype(np.float32), night.astype(np.float32)]
+
+
+METHODS: dict[str, Callable[[pa.Table], list[Any]]] = {
+    "fraudgate": fraudgate,
+    "numpy": numpy,
+    "polars": polars,
+    "duckdb": duckdb,
+    "pandas": pandas,
+}
+
+
+def main(method: str, path: str) -> None:
+    """Compute, and print what it cost."""
+    table = pq.read_table(path).combine_chunks()
+    METHODS[method](table.slice(0, 1_000))  # what is imported and compiled once
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.process_time()
+    columns = METHODS[method](table)
+    cpu_s = time.process_time() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sums = [float(np.nansum(column, dtype=np.float64)) for column in columns]
+    print(json.dumps({"cpu_s": cpu_s, "peak_mb": peak * 1024 / 1e6, "before_mb": before * 1024 / 1e6, "sums": sums}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
