@@ -135,6 +135,8 @@ def recovered(server: "engine.Server", journal: Journal) -> set[str]:
 
     found = server.recover(bytes.fromhex(journal.key.read_text().strip()), tell)
     _log.info("recovered", **found)
+    for number, why in found["passed_over"]:
+        _log.warning("a snapshot is not good", snapshot=number, why=why)
     return set(found["fresh"])
 
 
