@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -53,7 +54,8 @@ def run(folder: Path, size: Size) -> Found:
     stage = prepare(folder, size.days)
     found = Found()
     whole = size.rounds > 1
-    (folder / "kafka").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "kafka", ignore_errors=True)
+    (folder / "kafka").mkdir(parents=True)
     with on_core(other):
         broker = Broker(folder / "kafka")
         broker.start()

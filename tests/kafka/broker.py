@@ -37,11 +37,11 @@ class Broker:
     """A broker whose files are in a folder: it can be killed, paused and started again at the same address."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
         self._jars = jars.at_hand()
-        self.authority = Authority(folder / "pki")
+        self.authority = Authority(self.folder / "pki")
         self._leaves = {name: self.authority.leaf(name) for name in ("broker", "client")}
-        (folder / "pki/broker.keystore.pem").write_bytes(
+        (self.folder / "pki/broker.keystore.pem").write_bytes(
             self._leaves["broker"][1].read_bytes() + self._leaves["broker"][0].read_bytes()
         )
         self._port, self._control = _free_ports(2)
@@ -59,8 +59,8 @@ class Broker:
 
     def start(self, within_s: float = 60.0) -> None:
         """Starts and waits until it answers over TLS."""
+        self._configuration().write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
         if not (self.folder / "data/meta.properties").exists():
-            self._configuration().write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
             cluster = base64.urlsafe_b64encode(b"fg" + uuid.uuid4().bytes[2:]).decode().rstrip("=")
             self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._configuration())).wait(60)
         self._process = self._java("kafka.Kafka", str(self._configuration()))

@@ -105,7 +105,7 @@ def test_a_mistake_is_told_with_its_place_and_mend(written: Path, line: str, tol
 
 REPLACED = [
     ('"dns:payments.example"', '"payments.example"', "identity[1].name: is not the alternative name"),
-    ('["scoring", "feedback"]', '["score"]', "identity[1].allow: is not 'scoring' or 'feedback'"),
+    ('["scoring", "feedback"]', '["score"]', "identity[1].allow: is not 'scoring', 'feedback' or 'operation'"),
     ('["scoring", "feedback"]', "[]", "identity[1].allow: is empty"),
     ("[[identity]]", "[[identities]]", "identities: is not a known key; did you mean identity?"),
     ("[keys]", "[key]", "key: is not a known key; did you mean keys?"),
