@@ -370,7 +370,7 @@ class Config(Section):
 
     server: Server
     keys: Keys
-    memory: Memory = Memory()
+    memory: Memory = Field(default_factory=lambda: Memory.model_validate({}))
     journal: Journal | None = None
     forward: Forward | None = None
     stream: Stream | None = None
