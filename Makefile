@@ -54,7 +54,7 @@ demo-stream: $(ENGINE)  ## A broker, a PoP and its cloud: an outage, and how it 
 test: test-rust test-python  ## Everything that must hold.
 
 test-rust: $(ENGINE)
-	cargo test --release --locked --quiet -p fraudgate-core -p fraudgate-server
+	cargo test --release --locked --quiet --lib --tests -p fraudgate-core -p fraudgate-server
 	cargo test --release --locked --quiet --features broken -p fraudgate-simulate
 	$(SIMULATE) --seeds 2000
 
@@ -74,7 +74,7 @@ bench: $(ENGINE) $(BESIDE)  ## Speed beside the best that could be assembled ins
 prove: $(ENGINE) $(BESIDE)  ## The tests again, with the full counts of what is random.
 	FRAUDGATE_PROVE=1 $(BIN)/python -m pytest -q tests
 	$(SIMULATE) --seeds 100000
-	FRAUDGATE_PROVE=1 PROPTEST_CASES=20000 cargo test --release --locked --quiet -p fraudgate-core -p fraudgate-server
+	FRAUDGATE_PROVE=1 PROPTEST_CASES=20000 cargo test --release --locked --quiet --lib --tests -p fraudgate-core -p fraudgate-server
 
 fmt: $(ENGINE)  ## Formats everything.
 	cargo fmt --all
