@@ -222,6 +222,16 @@ class Server:
         Raises ValueError, saying what is lost, where the journal is damaged, and where the key is another.
         """
 
+    def close(self) -> None:
+        """Ends a server that is not started, and its journal well. Raises RuntimeError when it was started already."""
+
+    def erase(self, program: str, entity: str, value: str) -> tuple[int, bool]:
+        """Erases one key of an entity: after recover and before start. A running server is asked: operation.proto.
+
+        Returns the erasure's sequence, and whether anything was held of the key.
+        Raises ValueError where program or entity is not known, or the value cannot be one.
+        """
+
     def digest(self) -> str:
         """The digest of the whole state, in hex: equal digests are equal states. Takes time in proportion to it."""
 
@@ -388,6 +398,25 @@ def journal_replay(
 
     known_ids: how many ids the scorer remembers; the digest of the state covers them. progress: called with the bytes
     read and all bytes.
+    """
+
+class Rewrote(TypedDict):
+    """What rewriting segments came to."""
+
+    erasures: int
+    keys: int
+    segments: list[int]
+    open: list[int]
+    given_up: list[int]
+    snapshots: list[int]
+
+def journal_rewrite(folder: str, journal_key: bytes, progress: Callable[[int, int], object] | None = None) -> Rewrote:
+    """Rewrites segments without the keys that were erased after what stands in them; their old keys are forgotten.
+
+    Only while no server has the journal open. progress: called with the segments done and all segments.
+    Returns how many erasures there are, how many keys went, and the numbers of the segments that were rewritten, of
+    those that cannot be yet, of files that were given up, and of snapshots from before the last erasure.
+    Raises ValueError where another process has the journal open, or it is damaged.
     """
 
 def journal_rotate(folder: str, journal_key: bytes, new_key: bytes) -> int:

@@ -20,7 +20,7 @@ class Look:
     def __init__(self, config: Config) -> None:
         if config.journal is None:
             raise ValueError("the configuration has no [journal]")
-        self._config = config
+        self.config = config
         self._folder = str(config.journal.folder)
         self._key = _secret(config.journal.key)
         self._hash_key = _secret(config.keys.hash_key)
@@ -73,7 +73,7 @@ class Look:
         """
         from service import serving
 
-        return serving.prepared(self._config).snapshot(_SNAPSHOT_S)
+        return serving.prepared(self.config).snapshot(_SNAPSHOT_S)
 
     def repair(self, *, really: bool) -> Any:
         """What is damaged and what is lost with it; `really` sets it aside. The scorer must not run.

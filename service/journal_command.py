@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -18,7 +18,7 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--config", type=EXISTING, envvar="FRAUDGATE_CONFIG", default=Path("fraudgate.toml"))
 @click.pass_context
 def journal(context: click.Context, config: Path) -> None:
-    """Look into the journal, also while the scorer runs."""
+    """Look into the journal, also while the scorer runs, and maintain it."""
     import os
 
     from service import config_file
@@ -121,6 +121,54 @@ def repair(look: "Look", yes: bool, as_json: bool) -> None:
         _print(told)
     else:
         click.echo("\n".join(journal_shown.repair(told)))
+
+
+@journal.command()
+@click.argument("program")
+@click.argument("entity")
+@click.option("--key-from", type=click.File("r"), default="-", help="Where the key's value is read. [default: stdin]")
+@click.option("--target", help="The host:port of the scorer, where it runs.")
+@click.option("--certificates", type=EXISTING, help="With --target: a folder made by fraudgate certs.")
+@click.option("--client", default="operator.example", help="With --target: which client of that folder asks.")
+@click.pass_obj
+def erase(
+    look: "Look",
+    program: str,
+    entity: str,
+    key_from: TextIO,
+    target: str | None,
+    certificates: Path | None,
+    client: str,
+) -> None:
+    """Erase a key of ENTITY in PROGRAM, and say what that did not reach.
+
+    Its value is read from a file or from stdin: an argument would stand in the shell's history and in the list of
+    processes. Ask a running scorer with --target; without it, none may run.
+    """
+    from service import erasure
+    from service.certificates import Folder
+    from service.scoring import Connection
+
+    value = key_from.readline().rstrip("\r\n")
+    if target is None:
+        told = erasure.at_rest(look.config, program, entity, value)
+    elif certificates is None:
+        raise click.UsageError("--target needs --certificates")
+    else:
+        connection = Connection.of_folder(target, Folder(certificates), client)
+        told = erasure.while_serving(connection, program, entity, value)
+    _print(told)
+    if not told["held"]:
+        click.echo("nothing was held of it: is the key given as transactions give it?", err=True)
+
+
+@journal.command()
+@click.pass_obj
+def rewrite(look: "Look") -> None:
+    """Rewrite closed segments without the keys that were erased, while no scorer runs; old keys are forgotten."""
+    from service import erasure
+
+    _print(erasure.rewrite(look.config))
 
 
 @journal.command()

@@ -41,7 +41,13 @@ FEATURES = declared.Plan(
         declared.Risk("terminal_risk_7d", entity="terminal", window=declared.days(7), delay=declared.days(7)),
     ),
 )
-ALLOWED = {"all": ["scoring", "feedback"], "scoring": ["scoring"], "feedback": ["feedback"], "nothing": []}
+ALLOWED = {
+    "all": ["scoring", "feedback"],
+    "scoring": ["scoring"],
+    "feedback": ["feedback"],
+    "nothing": [],
+    "operator": ["operation"],
+}
 
 
 @functools.cache

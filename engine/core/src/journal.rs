@@ -10,6 +10,7 @@ pub mod gap;
 pub mod keys;
 pub mod reader;
 pub mod record;
+pub mod rewritten;
 pub mod segment;
 
 pub use draft::Draft;

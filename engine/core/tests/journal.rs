@@ -3,6 +3,12 @@
 mod shop;
 
 use fraudgate_core::{
+    journal::{
+        chunk,
+        reader::{Next, Reader},
+        record::{Record, Records},
+        rewritten::without,
+    },
     origin::Origin,
     replay::Replay,
     road::{Answer, Asked, Engine},
@@ -150,6 +156,40 @@ proptest! {
         second.journal_to(Box::new(journal));
         let answers = |engine: &mut Engine| -> Vec<Vec<u8>> { run(engine, &after, &sizes).iter().map(bytes).collect() };
         prop_assert_eq!(answers(&mut first), answers(&mut second));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn records_drafted_anew_are_the_bytes_that_were_written_but_for_the_keys_that_go(
+        steps in steps(60),
+        sizes in prop::collection::vec(1..9_usize, 8),
+    ) {
+        let mut engine = engine(1);
+        let written = Written::begin(&engine, 1, 1, None);
+        engine.journal_to(Box::new(written.clone()));
+        run(&mut engine, &steps, &sizes);
+        let (mut bytes, mut again) = (written.bytes(), engine_with(1, shop::PLAN, shop::POLICY));
+        let mut reader = Reader::new(&mut bytes, &shop::KEY, None).unwrap();
+        let mut replay = Replay::new(&mut again);
+        replay.segment(1, 1).unwrap();
+        while let Next::Chunk(chunk) = reader.advance().unwrap() {
+            let records = || Records::new(chunk.body).unwrap();
+            let (same, went) = without(records(), chunk.first, |_, _, _, _| false);
+            prop_assert_eq!((&same.bytes[chunk::HEADER..], same.count, went), (chunk.body, chunk.count, 0));
+            let (none, _) = without(records(), chunk.first, |_, _, slot, _| slot == 0);
+            prop_assert_eq!(none.count, chunk.count);
+            for record in Records::new(&none.bytes[chunk::HEADER..]).unwrap() {
+                let record = record.unwrap();
+                if let Record::Transaction(admitted, _) = &record {
+                    prop_assert_eq!(admitted.transaction.entities[0], None);
+                }
+                replay.record(&record).unwrap();
+            }
+        }
+        replay.finish(1);
+        prop_assert_eq!(again.sequence(), engine.sequence());
     }
 }
 

@@ -6,11 +6,11 @@ use fraudgate_core::key::HashKey;
 use fraudgate_server::journal::{
     JournalError,
     disk::{Disk, Folder},
-    keyring,
+    erasure, keyring,
     look::{self, Files, OfFiles},
     repair::repair,
 };
-use pyo3::{exceptions::PyValueError, prelude::*};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 
 /// What finds a model by its digest: manifest, ONNX bytes, and those of the second student.
 type Found = Option<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)>;
@@ -125,6 +125,43 @@ pub(super) fn journal_replay(
         Some(error) => Err(error),
         None => Ok(told.map_err(journal_error)?.to_string()),
     }
+}
+
+#[pyfunction]
+#[pyo3(signature = (folder, journal_key, progress=None))]
+pub(super) fn journal_rewrite<'py>(
+    py: Python<'py>,
+    folder: PathBuf,
+    journal_key: &[u8],
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let key = secret("journal_key", journal_key)?;
+    let mut raised = None;
+    let mut tell = |done: u64, all: u64| {
+        if let Some(progress) = &progress
+            && let Err(error) = Python::attach(|py| progress.call1(py, (done, all)))
+        {
+            raised = Some(error);
+        }
+    };
+    let rewrote = py.detach(|| {
+        let open = Folder::open(&folder);
+        let disk: Arc<dyn Disk> = Arc::new(open.map_err(|e| JournalError(e.to_string()))?);
+        let mut keyring = keyring::Keyring::open(disk.clone(), &key)?;
+        erasure::rewrite(&*disk, &mut keyring, &mut tell)
+    });
+    let rewrote = rewrote.map_err(journal_error)?;
+    if let Some(error) = raised {
+        return Err(error);
+    }
+    let told = PyDict::new(py);
+    told.set_item("erasures", rewrote.erasures)?;
+    told.set_item("keys", rewrote.keys)?;
+    told.set_item("segments", rewrote.segments)?;
+    told.set_item("open", rewrote.open)?;
+    told.set_item("given_up", rewrote.given_up)?;
+    told.set_item("snapshots", rewrote.snapshots)?;
+    Ok(told)
 }
 
 #[pyfunction]

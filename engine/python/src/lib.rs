@@ -34,7 +34,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _native {
     #[pymodule_export]
     use super::journal::{
-        journal_info, journal_repair, journal_replay, journal_rotate, journal_show, journal_tail, journal_verify,
+        journal_info, journal_repair, journal_replay, journal_rewrite, journal_rotate, journal_show, journal_tail,
+        journal_verify,
     };
     #[pymodule_export]
     use super::{
@@ -193,6 +194,24 @@ impl Server {
         recovered.set_item("snapshot", found.snapshot.map(|(sequence, _)| sequence))?;
         recovered.set_item("passed_over", found.passed_over)?;
         Ok(recovered)
+    }
+
+    fn erase(&self, program: &str, entity: &str, value: &str) -> PyResult<(u64, bool)> {
+        self.made(|server| server.erase(program, entity, value).map_err(value_error))
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let mut state = self.state();
+        match std::mem::replace(&mut *state, State::Spent) {
+            State::Made(server) => {
+                py.detach(|| drop(server));
+                Ok(())
+            }
+            other => {
+                *state = other;
+                Err(PyRuntimeError::new_err("the server was started already: drain it"))
+            }
+        }
     }
 
     fn digest(&self, py: Python<'_>) -> PyResult<String> {

@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod decisions;
 pub mod disk;
 mod dying;
+pub mod erasure;
 pub mod forward;
 pub mod keeper;
 pub mod keyring;

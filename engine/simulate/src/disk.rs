@@ -573,6 +573,37 @@ impl Disk for Mounted {
         state.sync(segment)
     }
 
+    fn replace(&self, segment: u64, bytes: &[u8]) -> io::Result<()> {
+        let state = &mut *self.state()?;
+        let killed = state.call()?;
+        let fails = !killed && state.fails(|faults| faults.create);
+        state
+            .trace
+            .tell("replace", &[segment, bytes.len() as u64, u64::from(fails)]);
+        if fails {
+            return Err(full());
+        }
+        if killed && state.random.once_in(2) {
+            return Err(dead());
+        }
+        let old = state.files.get_mut(&segment).ok_or(io::ErrorKind::NotFound)?;
+        let fresh = File {
+            cached: bytes.to_vec(),
+            durable: bytes.to_vec(),
+            named: true,
+            made: old.made + 1,
+            ..File::default()
+        };
+        let old = std::mem::replace(old, fresh);
+        if killed {
+            // It has the name, and that survives the machine, or not.
+            state.ghosts.insert(segment, old);
+            return Err(dead());
+        }
+        state.sync_names();
+        Ok(())
+    }
+
     fn remove(&self, segment: u64) -> io::Result<()> {
         let mut state = self.state()?;
         let killed = state.call()?;

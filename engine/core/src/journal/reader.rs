@@ -3,6 +3,7 @@
 
 use super::{
     chunk::{self, Seal},
+    rewritten::{Rewritten, begins},
     segment::{self, Chain, End, NoHeader},
 };
 
@@ -14,6 +15,8 @@ pub struct Reader<'a> {
     header: segment::Header,
     seal: Seal,
     chain: Chain,
+    /// What it says of itself where it was rewritten.
+    rewritten: Option<Rewritten>,
     /// Where it ends, as the segment after says, or the key file.
     end: Option<End>,
     at: usize,
@@ -92,12 +95,14 @@ impl<'a> Reader<'a> {
     /// its end: then nothing of it may be missing.
     pub fn new(bytes: &'a mut [u8], key: &[u8; 32], end: Option<End>) -> Result<Reader<'a>, NoHeader> {
         let header = segment::Header::read(bytes)?;
-        let chain = Chain::begin(&header.write());
+        let rewritten = Rewritten::read(bytes)?;
+        let (chain, at) = begins(bytes)?;
         Ok(Reader {
             seal: Seal::new(key, chain.0).map_err(|_| NoHeader::Damaged)?,
             chain,
             end: end.filter(|end| end.segment == header.segment),
-            at: segment::HEADER,
+            at,
+            rewritten,
             number: 0,
             next: header.first,
             synced: 0,
@@ -118,7 +123,16 @@ impl<'a> Reader<'a> {
 
     /// The next chunk, or the end.
     pub fn advance(&mut self) -> Result<Next<'_>, Damage> {
+        if let Some(rewritten) = self.rewritten
+            && self.at as u64 >= rewritten.ends
+        {
+            if self.at as u64 > rewritten.ends || self.end.is_some_and(|said| said != rewritten.stands_for) {
+                return Err(self.damage(None, "is not what was said of its end"));
+            }
+            return Ok(Next::Tail(self.tail(0)));
+        }
         if let Some(end) = self.end
+            && self.rewritten.is_none()
             && self.at as u64 >= end.offset
         {
             if end != self.end() {
@@ -167,9 +181,10 @@ impl<'a> Reader<'a> {
         // Any of them may say it, not the next one alone.
         let knows = |(header, _): (chunk::Header, usize)| header.synced > self.at as u64;
         let synced = next.into_iter().chain(later).any(knows);
-        if self.end.is_some() || synced {
+        if self.end.is_some() || self.rewritten.is_some() || synced {
             return Err(Damage {
-                synced,
+                // A rewritten segment was synced as a whole before it had its place.
+                synced: synced || self.rewritten.is_some(),
                 ..self.damage(last, DAMAGED)
             });
         }
@@ -186,9 +201,11 @@ impl<'a> Reader<'a> {
 
     fn tail(&self, torn: usize) -> Tail {
         Tail {
-            end: self.end(),
+            end: self
+                .rewritten
+                .map_or_else(|| self.end(), |rewritten| rewritten.stands_for),
             next: self.next,
-            synced: self.synced,
+            synced: self.rewritten.map_or(self.synced, |_| u64::MAX),
             torn,
         }
     }

@@ -16,7 +16,10 @@
 
 use std::sync::Arc;
 
-use super::chunk::{Seal, Unsealable};
+use super::{
+    chunk::{Seal, Unsealable},
+    rewritten::{self, LONG_HEADER, Rewritten},
+};
 
 /// Bytes of a header.
 pub const HEADER: usize = 96;
@@ -64,13 +67,18 @@ pub enum NoHeader {
 impl Header {
     /// The header's bytes.
     pub fn write(&self) -> [u8; HEADER] {
+        self.write_as(MAGIC)
+    }
+
+    /// The bytes of one that begins so.
+    pub(super) fn write_as(&self, magic: &[u8; 8]) -> [u8; HEADER] {
         let previous = self.previous.unwrap_or(End {
             segment: 0,
             offset: 0,
             digest: [0; 32],
         });
         let fields = [
-            &MAGIC[..],
+            &magic[..],
             &FORMAT.to_le_bytes(),
             &self.epoch.to_le_bytes(),
             &self.segment.to_le_bytes(),
@@ -91,7 +99,7 @@ impl Header {
         bytes
     }
 
-    /// Reads a header.
+    /// Reads a header: one as it was written, or the beginning of a rewritten segment's.
     pub fn read(bytes: &[u8]) -> Result<Header, NoHeader> {
         let Some(bytes) = bytes.first_chunk::<HEADER>() else {
             return Err(NoHeader::Damaged);
@@ -100,7 +108,7 @@ impl Header {
             return Err(NoHeader::Blank);
         }
         let format = u32::from_le_bytes(part(bytes, 8));
-        if bytes.first_chunk() != Some(MAGIC)
+        if ![Some(MAGIC), Some(rewritten::MAGIC)].contains(&bytes.first_chunk())
             || crc32c::crc32c(&bytes[..HEADER - 4]) != u32::from_le_bytes(part(bytes, HEADER - 4))
         {
             return Err(NoHeader::Damaged);
@@ -138,6 +146,11 @@ pub struct Chain(pub [u8; 32]);
 impl Chain {
     /// That of a segment of which only the header stands.
     pub fn begin(header: &[u8; HEADER]) -> Chain {
+        Chain::of(header)
+    }
+
+    /// The same, of a header of any length.
+    pub(super) fn of(header: &[u8]) -> Chain {
         Chain(*blake3::hash(header).as_bytes())
     }
 
@@ -168,6 +181,18 @@ impl Open {
             chain,
             segment: header.segment,
             offset: HEADER as u64,
+            number: 0,
+        })
+    }
+
+    /// A rewritten segment of which only the header is written.
+    pub fn rewritten(header: &Header, rewritten: &Rewritten, key: &[u8; 32]) -> Result<Open, Unsealable> {
+        let chain = Chain::of(&rewritten.write(header));
+        Ok(Open {
+            seal: Arc::new(Seal::new(key, chain.0)?),
+            chain,
+            segment: header.segment,
+            offset: LONG_HEADER as u64,
             number: 0,
         })
     }

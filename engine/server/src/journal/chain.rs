@@ -9,6 +9,7 @@ use fraudgate_core::journal::{
     chunk,
     gap::Gap,
     reader::{Damage, Tail},
+    rewritten::LONG_HEADER,
     segment::{self, End, Header, NoHeader},
 };
 
@@ -173,11 +174,14 @@ pub fn vouched(
 fn synced_through(disk: &dyn Disk, number: u64) -> Result<u64, JournalError> {
     let bytes = disk.read(number, u64::MAX);
     let bytes = bytes.map_err(|e| failed(&format!("segment {number}"))(&e))?;
-    let (mut at, mut synced) = (segment::HEADER, 0);
-    while let Some(head) = bytes.get(at..).and_then(chunk::Header::read) {
-        let Some(whole) = head.whole(&bytes[at..]) else { break };
-        synced = synced.max(head.synced);
-        at += whole.len();
+    let mut synced = 0;
+    // Its header may be what is damaged, so either length is tried: nothing else reads as a chunk there.
+    for mut at in [segment::HEADER, LONG_HEADER] {
+        while let Some(head) = bytes.get(at..).and_then(chunk::Header::read) {
+            let Some(whole) = head.whole(&bytes[at..]) else { break };
+            synced = synced.max(head.synced);
+            at += whole.len();
+        }
     }
     Ok(synced)
 }

@@ -13,7 +13,8 @@ use fraudgate_core::journal::{
     chunk::{self, Seal},
     gap::Gap,
     record::Records,
-    segment::{Chain, HEADER, Header},
+    rewritten::{LONG_HEADER, begins},
+    segment::{HEADER, Header},
 };
 
 use super::{
@@ -263,8 +264,12 @@ impl Cursor {
             return Ok(false);
         }
         let keyring = Keyring::open(self.journal.disk.clone(), &self.journal.secret)?;
-        let key = keyring.key(header.segment)?;
-        let seal = Seal::new(&key, Chain::begin(&header.write()).0);
+        let what = format!("segment {}", header.segment);
+        let begin = self.journal.disk.read(header.segment, LONG_HEADER as u64);
+        let begin = begin.map_err(|e| failed(&what)(&e))?;
+        let key = keyring.key_of(header.segment, &begin)?;
+        let (chain, offset) = begins(&begin).map_err(|_| failed(&what)(&"its header changed"))?;
+        let seal = Seal::new(&key, chain.0);
         visit.segment(header)?;
         self.passed.push_back(Entered {
             segment: header.segment,
@@ -274,7 +279,7 @@ impl Cursor {
         self.tail = Some(Tail {
             segment: header.segment,
             seal: seal.map_err(|_| JournalError(format!("segment {}: its key cannot be used", header.segment)))?,
-            offset: HEADER as u64,
+            offset: offset as u64,
             number: 0,
             ahead: Vec::new(),
             at: 0,

@@ -26,6 +26,8 @@ pub trait Disk: Send + Sync {
     /// Writes a part of a segment once more as it reads, and syncs it. Another process wrote it; when its sync failed, a sync
     /// alone would say nothing of what was lost.
     fn renew(&self, segment: u64, from: u64, to: u64) -> io::Result<()>;
+    /// Puts another file in a segment's place, synced, whole or not at all.
+    fn replace(&self, segment: u64, bytes: &[u8]) -> io::Result<()>;
     /// Removes a segment, and makes sure that its name does not come back.
     fn remove(&self, segment: u64) -> io::Result<()>;
     /// The key file; empty when there is none.
@@ -132,6 +134,15 @@ impl Folder {
         self.path.join(format!("{number:016}.snapshot.new"))
     }
 
+    /// Writes a file, by another name first.
+    fn put(&self, name: &Path, fresh: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = private().write(true).create(true).truncate(true).open(fresh)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(fresh, name)?;
+        self.sync_names()
+    }
+
     fn sync_names(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
@@ -204,6 +215,10 @@ impl Disk for Folder {
         file.sync_data()
     }
 
+    fn replace(&self, segment: u64, bytes: &[u8]) -> io::Result<()> {
+        self.put(&self.segment(segment), &self.path.join("segment.new"), bytes)
+    }
+
     fn remove(&self, segment: u64) -> io::Result<()> {
         std::fs::remove_file(self.segment(segment))?;
         self.sync_names()
@@ -223,12 +238,7 @@ impl Disk for Folder {
     }
 
     fn replace_keys(&self, lines: &[u8]) -> io::Result<()> {
-        let fresh = self.path.join("keys.new");
-        let mut file = private().write(true).create(true).truncate(true).open(&fresh)?;
-        file.write_all(lines)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, self.path.join("keys"))?;
-        self.sync_names()
+        self.put(&self.path.join("keys"), &self.path.join("keys.new"), lines)
     }
 
     fn create_snapshot(&self, number: u64) -> io::Result<Arc<dyn SegmentFile>> {

@@ -196,6 +196,10 @@ impl Disk for Dying {
         self.trap.around(Act::Renew, || self.disk.renew(segment, from, to))
     }
 
+    fn replace(&self, segment: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.replace(segment, bytes)
+    }
+
     fn remove(&self, segment: u64) -> io::Result<()> {
         self.trap.around(Act::Remove, || self.disk.remove(segment))
     }

@@ -9,6 +9,7 @@ use fraudgate_core::{
     journal::{
         gap::{Gap, GapLine},
         keys::{KeyEncryptionKey, Line, SyncedEnd, WrappedKey},
+        rewritten::{Rewritten, key_name},
         segment::End,
     },
 };
@@ -57,11 +58,40 @@ impl Keyring {
         Keyring { random, ..self }
     }
 
-    /// The key of a segment.
+    /// The key of a segment as it was written.
     pub fn key(&self, segment: u64) -> Result<[u8; 32], JournalError> {
-        let wrapped = self.said.keys.iter().rev().find(|key| key.segment == segment);
-        let wrapped = wrapped.ok_or_else(|| JournalError(format!("the key file holds no key of segment {segment}")))?;
-        self.kek.unwrap(wrapped).map_err(|e| JournalError(e.to_string()))
+        self.key_of(segment, &[])
+    }
+
+    /// The key of a segment with these bytes: a rewritten one names it among those that there are. Any other was sealed with
+    /// the oldest: a later one is of a rewriting that was cut short.
+    pub fn key_of(&self, segment: u64, bytes: &[u8]) -> Result<[u8; 32], JournalError> {
+        let rewritten = Rewritten::read(bytes).ok().flatten();
+        for wrapped in self.said.keys.iter().filter(|key| key.segment == segment) {
+            let key = self.kek.unwrap(wrapped).map_err(|e| JournalError(e.to_string()))?;
+            if rewritten.is_none_or(|rewritten| rewritten.key == key_name(&key)) {
+                return Ok(key);
+            }
+        }
+        Err(JournalError(format!("the key file holds no key of segment {segment}")))
+    }
+
+    /// Leaves a segment no key but this one: what others sealed of it is gone for good.
+    pub fn retire(&mut self, segment: u64, kept: &[u8; 32]) -> Result<(), JournalError> {
+        let mut keys = Vec::with_capacity(self.said.keys.len());
+        for wrapped in &self.said.keys {
+            let stays = wrapped.segment != segment || self.kek.unwrap(wrapped).is_ok_and(|key| key == *kept);
+            keys.extend(stays.then(|| wrapped.clone()));
+        }
+        if keys.len() == self.said.keys.len() {
+            return Ok(());
+        }
+        let Said { ends, gaps, .. } = &self.said;
+        self.replace(Said {
+            keys,
+            ends: ends.clone(),
+            gaps: gaps.clone(),
+        })
     }
 
     /// The highest segment and epoch that a key was ever made for.
@@ -123,11 +153,14 @@ impl Keyring {
     /// Forgets keys by their numbers: what they sealed is gone for good.
     pub fn forget(&mut self, is_gone: impl Fn(u64) -> bool) -> Result<(), JournalError> {
         let Said { keys, ends, gaps } = &self.said;
-        let said = Said {
+        self.replace(Said {
             keys: keys.iter().filter(|key| !is_gone(key.segment)).cloned().collect(),
             ends: ends.iter().filter(|end| !is_gone(end.segment)).copied().collect(),
             gaps: gaps.iter().filter(|gap| !is_gone(gap.segment)).cloned().collect(),
-        };
+        })
+    }
+
+    fn replace(&mut self, said: Said) -> Result<(), JournalError> {
         let replaced = self.disk.replace_keys(&lines(&said)?);
         replaced.map_err(|e| failed("keys")(&e))?;
         (self.said, self.torn) = (said, false);

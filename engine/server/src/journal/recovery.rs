@@ -5,6 +5,7 @@ use fraudgate_core::{
         gap::Gap,
         reader::{Damage, Next, Reader, Tail},
         record::{Record, Records},
+        rewritten::LONG_HEADER,
         segment::{self, End, Header},
     },
     replay::{Ahead, Replay},
@@ -165,9 +166,11 @@ pub fn read_on(
         let number = header.segment;
         let said = keyring.end(number);
         let end = ends(&chain, place, gaps).or(said);
-        let bytes = disk.read(number, end.map_or(u64::MAX, |end| end.offset));
+        // One that was rewritten may be longer by what its header says more, where few keys went.
+        let most = end.map_or(u64::MAX, |end| end.offset + (LONG_HEADER - segment::HEADER) as u64);
+        let bytes = disk.read(number, most);
         let mut bytes = bytes.map_err(|e| failed(&format!("segment {number}"))(&e))?;
-        let key = keyring.key(number)?;
+        let key = keyring.key_of(number, &bytes)?;
         visit.segment(header)?;
         let (tail, read) = match walk(&mut bytes, &key, end, visit)? {
             Ok(tail) => (tail, true),

@@ -9,6 +9,7 @@ use fraudgate_core::journal::{
     gap::Gap,
     reader::Tail,
     record::{Record, Records},
+    rewritten::{LONG_HEADER, Rewritten},
     segment::Header,
 };
 use serde_json::{Value, json};
@@ -112,7 +113,13 @@ impl Plan {
     fn mend(&mut self, broken: Broken, follower: Option<Header>) -> Result<(), JournalError> {
         match broken {
             Broken::Chunk { at, next, .. } => {
-                self.cut.insert(at.end.segment);
+                let segment = at.end.segment;
+                // One that was rewritten says itself where it ends, so no beginning of it can be kept.
+                if self.rewritten(segment)?.is_some() {
+                    self.hidden.insert(segment);
+                    return self.behind_the_older(segment, next.or(follower));
+                }
+                self.cut.insert(segment);
                 self.accept(&at, next.or(follower).as_ref())
             }
             Broken::Header(segment) => {
@@ -141,6 +148,12 @@ impl Plan {
         }
     }
 
+    fn rewritten(&self, segment: u64) -> Result<Option<Rewritten>, JournalError> {
+        let bytes = self.disk.read(segment, LONG_HEADER as u64);
+        let bytes = bytes.map_err(|e| failed(&format!("segment {segment}"))(&e))?;
+        Ok(Rewritten::read(&bytes).ok().flatten())
+    }
+
     fn accept(&mut self, at: &Tail, follower: Option<&Header>) -> Result<(), JournalError> {
         let last = match follower {
             Some(follower) => follower.first.saturating_sub(1),
@@ -164,7 +177,10 @@ impl Plan {
         for segment in segments.into_iter().filter(|&segment| segment >= at.end.segment) {
             let bytes = self.disk.read(segment, u64::MAX);
             let bytes = bytes.map_err(|e| failed(&format!("segment {segment}"))(&e))?;
-            let from = if segment == at.end.segment { at.end.offset } else { 0 };
+            let ends = self
+                .rewritten(segment)?
+                .map_or(at.end.offset, |rewritten| rewritten.ends);
+            let from = if segment == at.end.segment { ends } else { 0 };
             let mut behind = bytes.get(from as usize..).unwrap_or_default();
             while let Some((place, header, length)) = next_whole(behind, at.next) {
                 through = through.max((header.first + u64::from(header.count)).saturating_sub(1));
@@ -266,6 +282,10 @@ impl Disk for View<'_> {
     }
 
     fn renew(&self, _: u64, _: u64, _: u64) -> io::Result<()> {
+        Err(looks())
+    }
+
+    fn replace(&self, _: u64, _: &[u8]) -> io::Result<()> {
         Err(looks())
     }
 

@@ -6,6 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fraudgate_core::{
+    road::{Answer, Asked},
+    wire,
+};
 use tokio::sync::Notify;
 
 use super::{Server, ServerError};
@@ -130,6 +134,33 @@ impl Server {
             if turn != Turn::More {
                 self.engine.tend_journal(clock());
                 std::thread::sleep(SOON);
+            }
+        }
+    }
+
+    /// Erases a key of an entity of a program, before the server starts: whoever has no running scorer to ask. Gives its
+    /// sequence, and whether anything was held of the key.
+    pub fn erase(&mut self, program: &str, entity: &str, value: &str) -> Result<(u64, bool), ServerError> {
+        self.may_take()?;
+        let sent = wire::EraseRequest {
+            program: program.to_owned(),
+            entity: Some(wire::EntityKey {
+                name: entity.to_owned(),
+                value: value.to_owned(),
+            }),
+        };
+        let admitted = self.engine.admit_erasure(&sent);
+        let mut asked = vec![admitted.map_or_else(Asked::Refused, Asked::Erasure)];
+        let mut answers = Vec::new();
+        self.engine.drain(clock(), &mut asked, &mut answers);
+        match answers.pop() {
+            Some(Answer::Erased(erased)) => {
+                let sequence = erased.receipt.map_or(0, |receipt| receipt.sequence);
+                Ok((sequence, erased.held))
+            }
+            Some(Answer::Refused(refusal)) => Err(ServerError(refusal.message().into_owned())),
+            Some(Answer::Decision(_) | Answer::Receipt(_)) | None => {
+                Err(ServerError("the engine gave no answer to an erasure".to_owned()))
             }
         }
     }

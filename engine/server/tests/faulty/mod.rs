@@ -85,6 +85,9 @@ impl Disk for Faulty {
     fn renew(&self, segment: u64, from: u64, to: u64) -> io::Result<()> {
         self.folder.renew(segment, from, to)
     }
+    fn replace(&self, segment: u64, bytes: &[u8]) -> io::Result<()> {
+        self.folder.replace(segment, bytes)
+    }
     fn remove(&self, segment: u64) -> io::Result<()> {
         self.folder.remove(segment)
     }

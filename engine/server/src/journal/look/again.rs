@@ -3,7 +3,7 @@
 use fraudgate_core::{
     admit::Admitted,
     assessment::{Assessment, Tier, Version},
-    features::Seen,
+    features::{FeatureSet, Seen},
     journal::record::Scored,
     model::hex,
     replay::Replay,
@@ -58,7 +58,7 @@ pub(super) fn again(
             assessment: Some(Again::Unknown { why: why() }),
         });
     };
-    let features = match features(stated, scored, row) {
+    let features = match features(stated, admitted, scored, row) {
         Again::Differs { name, .. } if beginning > 1 => Again::Unknown {
             why: format!(
                 "{name} depends on inputs before {beginning}, whose segments are gone: what they made is not known"
@@ -110,19 +110,40 @@ pub(super) fn again(
     })
 }
 
-fn features(stated: &Stated, scored: &Scored, row: &[f32]) -> Again {
+/// Compares a row. What was read of a key that is in the record no more cannot be read again: it was erased.
+fn features(stated: &Stated, admitted: &Admitted, scored: &Scored, row: &[f32]) -> Again {
+    let incomplete = &scored.assessment.incomplete;
+    let was: Vec<f32> = scored.row().collect();
+    let mut erased = None;
+    let mut unread = FeatureSet::default();
+    let of_slot = stated.plan.layouts.iter().zip(&admitted.transaction.entities);
+    for ((layout, key), entity) in of_slot.zip(&stated.plan.entities) {
+        for feature in layout.features.iter().map(|feature| feature.feature) {
+            let was_read = was.get(feature).is_some_and(|value| !value.is_nan()) || incomplete.contains(feature);
+            if key.is_none() && was_read {
+                erased = Some(entity);
+                unread.insert(feature);
+            }
+        }
+    }
     // A feature without a value is NaN, whichever.
     let same = |(was, is): (f32, &f32)| was.to_bits() == is.to_bits() || was.is_nan() && is.is_nan();
-    match scored.row().zip(row).position(|pair| !same(pair)) {
-        None if scored.row().count() == row.len() => Again::Same,
-        None => Again::Differs {
+    let pairs = was.iter().copied().zip(row).enumerate();
+    let differs = |(place, pair): (usize, (f32, &f32))| (!unread.contains(place) && !same(pair)).then_some(place);
+    let first = pairs.filter_map(differs).next();
+    match (first, erased) {
+        (None, _) if was.len() != row.len() => Again::Differs {
             name: "the number of features".to_owned(),
-            was: json!(scored.row().count()),
+            was: json!(was.len()),
             is: json!(row.len()),
         },
-        Some(place) => Again::Differs {
+        (None, None) => Again::Same,
+        (None, Some(entity)) => Again::Unknown {
+            why: format!("its {entity} was erased; the other features are the same"),
+        },
+        (Some(place), _) => Again::Differs {
             name: stated.version.features.get(place).cloned().unwrap_or_default(),
-            was: json!(scored.row().nth(place)),
+            was: json!(was.get(place)),
             is: json!(row.get(place)),
         },
     }

@@ -4,6 +4,7 @@
 use fraudgate_core::{
     journal::{
         chunk,
+        rewritten::{LONG_HEADER, Rewritten},
         segment::{self, Chain, End},
     },
     road::Engine,
@@ -124,8 +125,15 @@ fn hangs(disk: &dyn Disk, journal: &[segment::Header], header: &Header) -> Resul
 
 /// Whether a segment has this digest there. Needs no key.
 fn holds(disk: &dyn Disk, place: End) -> Result<bool, JournalError> {
-    let bytes = disk.read(place.segment, place.offset);
-    let bytes = bytes.map_err(|e| failed(&format!("segment {}", place.segment))(&e))?;
+    let read = |bytes: u64| {
+        let read = disk.read(place.segment, bytes);
+        read.map_err(|e| failed(&format!("segment {}", place.segment))(&e))
+    };
+    if let Ok(Some(rewritten)) = Rewritten::read(&read(LONG_HEADER as u64)?) {
+        // It stands for all of the segment, whose end was checked when it was rewritten.
+        return Ok(place.offset <= rewritten.stands_for.offset);
+    }
+    let bytes = read(place.offset)?;
     let Some(head) = bytes.first_chunk() else {
         return Ok(false);
     };
