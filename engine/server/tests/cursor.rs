@@ -1,5 +1,6 @@
 //! Cursors behind a journal that is written to: each input once and in order, whatever becomes of files, lives and places.
 
+mod configured;
 mod faulty;
 #[path = "../../core/tests/shop/mod.rs"]
 mod shop;
@@ -8,11 +9,11 @@ use std::{
     fs::File,
     ops::Range,
     os::unix::fs::FileExt,
-    path::Path,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
+use configured::{SECRET, settings};
 use faulty::{Faults, Faulty};
 use fraudgate_core::{
     journal::{
@@ -34,24 +35,6 @@ use fraudgate_server::journal::{
 };
 use shop::{ask, drain, engine, purchase};
 use tempfile::TempDir;
-
-const SECRET: [u8; 32] = [3; 32];
-
-fn settings(path: &Path) -> Settings {
-    Settings {
-        folder: path.to_owned(),
-        promise: Promise::Written,
-        segment_bytes: 4_096,
-        buffer_bytes: 1 << 20,
-        sync_ms: 2,
-        retain_bytes: None,
-        retain_s: None,
-        spool_inputs: None,
-        snapshot_bytes: None,
-        snapshot_inputs: None,
-        snapshots: 2,
-    }
-}
 
 /// A scorer's life: its engine, and its cursors.
 fn live(settings: &Settings, faults: &Arc<Faults>) -> (Engine, Arc<Cursors>) {

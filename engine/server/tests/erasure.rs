@@ -1,10 +1,12 @@
 //! Segments that were rewritten without erased keys: the same state comes of them, the keys are gone, nothing else passes.
 
+mod configured;
 #[path = "../../core/tests/shop/mod.rs"]
 mod shop;
 
 use std::{path::Path, sync::Arc};
 
+use configured::{SECRET, settings};
 use fraudgate_core::{
     journal::{
         reader::{Next, Reader},
@@ -15,7 +17,7 @@ use fraudgate_core::{
     transaction::KeyHash,
 };
 use fraudgate_server::journal::{
-    JournalError, Promise, Settings, Writer, attend, clock,
+    JournalError, Writer, attend, clock,
     disk::{Disk, Folder},
     erasure::{Rewrote, rewrite},
     keeper::Keeper,
@@ -25,24 +27,6 @@ use fraudgate_server::journal::{
 };
 use shop::{ask, drain, engine, erase, purchase};
 use tempfile::TempDir;
-
-const SECRET: [u8; 32] = [3; 32];
-
-fn settings(path: &Path) -> Settings {
-    Settings {
-        folder: path.to_owned(),
-        promise: Promise::Written,
-        segment_bytes: 4_096,
-        buffer_bytes: 1 << 20,
-        sync_ms: 2,
-        retain_bytes: None,
-        retain_s: None,
-        spool_inputs: None,
-        snapshot_bytes: None,
-        snapshot_inputs: None,
-        snapshots: 2,
-    }
-}
 
 /// One life: goes on with the journal in a folder.
 fn start(path: &Path) -> Engine {

@@ -1,10 +1,12 @@
 //! What is computed again of a journal is compared to the bit, and the first difference is named.
 
+mod configured;
 #[path = "../../core/tests/shop/mod.rs"]
 mod shop;
 
 use std::{path::Path, sync::Arc};
 
+use configured::SECRET;
 use fraudgate_core::{
     journal::{
         chunk,
@@ -16,7 +18,7 @@ use fraudgate_core::{
     plan::Plan,
 };
 use fraudgate_server::journal::{
-    JournalError, Promise, Settings, Writer, attend, clock,
+    JournalError, Settings, Writer, attend, clock,
     disk::{Disk, Folder},
     keeper::Keeper,
     keyring::Keyring,
@@ -26,24 +28,14 @@ use fraudgate_server::journal::{
 use serde_json::{Value, json};
 use shop::{Bits, ask, drain, engine, manifest, purchase};
 
-const SECRET: [u8; 32] = [3; 32];
 /// An amount that no other input has, in the units that a feature has.
 const AMOUNT: (i64, f32) = (4_321, 43.21);
 
 /// Journals a few purchases; gives the only segment that holds any.
 fn journal(path: &Path) -> u64 {
     let settings = Settings {
-        folder: path.to_owned(),
-        promise: Promise::Written,
         segment_bytes: 1 << 20,
-        buffer_bytes: 1 << 20,
-        sync_ms: 2,
-        retain_bytes: None,
-        retain_s: None,
-        spool_inputs: None,
-        snapshot_bytes: None,
-        snapshot_inputs: None,
-        snapshots: 2,
+        ..configured::settings(path)
     };
     let disk: Arc<dyn Disk> = Arc::new(Folder::open(path).unwrap());
     let mut keyring = Keyring::open(disk.clone(), &SECRET).unwrap();

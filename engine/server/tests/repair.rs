@@ -1,5 +1,6 @@
 //! Repair: what is damaged is set aside only when a person says so, what is lost is named, and the journal goes on without it.
 
+mod configured;
 mod faulty;
 mod journaled;
 #[path = "../../core/tests/shop/mod.rs"]

@@ -1,5 +1,6 @@
 //! Snapshots in files: a start from one and the tail is the state that was, whatever happened to the files meanwhile.
 
+mod configured;
 #[path = "../../core/tests/shop/mod.rs"]
 mod shop;
 
@@ -11,9 +12,10 @@ use std::{
     },
 };
 
+use configured::SECRET;
 use fraudgate_core::road::Engine;
 use fraudgate_server::journal::{
-    JournalError, Promise, Recovered, Settings, Writer, attend,
+    JournalError, Recovered, Settings, Writer, attend,
     chain::{chain, headers},
     clock,
     disk::{Disk, Folder},
@@ -29,21 +31,10 @@ use fraudgate_server::journal::{
 use shop::{Made, PLAN, ask, drain, engine, purchase};
 use tempfile::TempDir;
 
-const SECRET: [u8; 32] = [3; 32];
-
 fn settings(path: &Path) -> Settings {
     Settings {
-        folder: path.to_owned(),
-        promise: Promise::Written,
         segment_bytes: 8_192,
-        buffer_bytes: 1 << 20,
-        sync_ms: 2,
-        retain_bytes: None,
-        retain_s: None,
-        spool_inputs: None,
-        snapshot_bytes: None,
-        snapshot_inputs: None,
-        snapshots: 2,
+        ..configured::settings(path)
     }
 }
 

@@ -2,7 +2,11 @@
 
 #![allow(dead_code, missing_docs, reason = "each test file uses its part")]
 
-use super::faulty::{Faults, Faulty};
+pub use super::configured::SECRET;
+use super::{
+    configured,
+    faulty::{Faults, Faulty},
+};
 use std::{fs::File, os::unix::fs::FileExt, path::Path, sync::Arc, time::Duration};
 
 use super::shop::{ask, drain, engine, purchase};
@@ -11,7 +15,7 @@ use fraudgate_core::{
     wire::Durability,
 };
 use fraudgate_server::journal::{
-    JournalError, Promise, Recovered, Settings, Writer, attend, clock,
+    JournalError, Recovered, Settings, Writer, attend, clock,
     disk::{Disk, Folder},
     keeper::Keeper,
     keyring::Keyring,
@@ -19,21 +23,12 @@ use fraudgate_server::journal::{
 };
 use tempfile::TempDir;
 
-pub const SECRET: [u8; 32] = [3; 32];
-
+/// A journal that is filled by a hundred inputs that are not synced.
 pub fn settings(path: &Path) -> Settings {
     Settings {
-        folder: path.to_owned(),
-        promise: Promise::Written,
         segment_bytes: 8_192,
         buffer_bytes: 20_000,
-        sync_ms: 2,
-        retain_bytes: None,
-        retain_s: None,
-        spool_inputs: None,
-        snapshot_bytes: None,
-        snapshot_inputs: None,
-        snapshots: 2,
+        ..configured::settings(path)
     }
 }
 
@@ -123,6 +118,14 @@ pub fn newest(path: &Path) -> u64 {
     let folder = Folder::look(path);
     let opened = |segment: &u64| folder.read(*segment, 8).unwrap() == *b"FGJOURNL";
     folder.segments().unwrap().into_iter().rfind(opened).unwrap()
+}
+
+/// Flips the bits of a byte of a file. What is sealed is as good as random: one byte of it may well be zero already.
+pub fn flip(path: &Path, at: u64) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[!byte[0]], at).unwrap();
 }
 
 /// Overwrites a part of a file with zeros, as pages are that never reached the disk.
