@@ -1,4 +1,4 @@
-"""Files that hold secrets: readable by their owner alone from the first byte, never replaced unless asked."""
+"""Files that hold secrets: readable by their owner alone from the first byte. And files that must survive."""
 
 import os
 import stat
@@ -23,6 +23,15 @@ def make_private_folder(path: Path) -> None:
     """Make a folder of mode 0700, or close one that is there to everyone but its owner."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, survive the loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def open_to_others(path: Path) -> bool:

@@ -18,8 +18,8 @@ from faust.auth import SSLCredentials
 from benchmarks.peers.road import Road
 from benchmarks.stage import Stage
 from fraudgate.v1.transaction_pb2 import Transaction
+from service import clients
 from service.config import Stream
-from service.stream import clients
 
 
 def main() -> None:

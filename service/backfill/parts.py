@@ -6,7 +6,6 @@ parts, and goes on with the next one; what it writes then are the bytes that it 
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from fraudgate.v1 import decision_pb2, transaction_pb2
 from service.backfill.refused import Refusal
+from service.files import sync
 
 MANIFEST: Final = "manifest.json"
 REFUSED: Final = "refused.parquet"
@@ -167,9 +167,9 @@ class PartWriter:
         if self._writer is None:
             raise ValueError("a part needs a batch, of no rows at least")
         self._writer.close()
-        _sync(self._unfinished)
+        sync(self._unfinished)
         self._unfinished.replace(self._path)
-        _sync(self._path.parent)
+        sync(self._path.parent)
         return Part(self._path.name, self._transactions, self._rows, _sha256(self._path), self._refused)
 
     def abandon(self) -> None:
@@ -208,17 +208,9 @@ def in_words(answers: pa.RecordBatch) -> pa.RecordBatch:
 def _replace(path: Path, write: Any) -> None:
     unfinished = path.with_name(f".{path.name}.unfinished")
     write(unfinished)
-    _sync(unfinished)
+    sync(unfinished)
     unfinished.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
 
 
 def _sha256(path: Path) -> str:

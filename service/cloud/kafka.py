@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
+from service import clients
 from service.config import Broker, Forward
 
 VERSION: Final = "1"
@@ -20,19 +21,9 @@ _METADATA_S: Final = 5.0
 _log = structlog.get_logger()
 
 
-def client(broker: Broker) -> dict[str, Any]:
-    """What every client of the broker is told."""
-    return {
-        "bootstrap.servers": broker.servers,
-        "security.protocol": "ssl",
-        "ssl.ca.location": str(broker.ca),
-        "ssl.certificate.location": str(broker.certificate),
-        "ssl.key.location": str(broker.key),
-        "reconnect.backoff.max.ms": 1_000,
-        # Its own lines on stderr repeat what the callback is told.
-        "log_level": 0,
-        "error_cb": lambda error: _log.warning("broker", error=error.str()),
-    }
+def _client(broker: Broker) -> dict[str, Any]:
+    # Its own lines on stderr repeat what the callback is told.
+    return clients.plain(broker) | {"log_level": 0}
 
 
 class Partitions:
@@ -41,7 +32,7 @@ class Partitions:
     def __init__(self, broker: Broker, topic: str) -> None:
         self._topic = topic
         self._consumer = Consumer(
-            client(broker)
+            _client(broker)
             # Who reads knows where it is; the group is only a name that the client asks for.
             | {"group.id": "fraudgate", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
         )
@@ -81,7 +72,7 @@ class Deliveries:
     def __init__(self, broker: Broker) -> None:
         self._producer = Producer(
             # Idempotent and without a time limit: what was handed over is delivered in order, or not while this lives.
-            client(broker)
+            _client(broker)
             | {"enable.idempotence": True, "message.timeout.ms": 0, "compression.type": "lz4", "linger.ms": 5}
         )
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service.cloud.columns import Answers, Column, Requests
+from service.files import sync
 
 DAY_US: Final = 86_400_000_000
 _NAME: Final = re.compile(
@@ -105,7 +106,7 @@ class Lake:
         named = [self._write(part, k, len(days), day, days[day], told) for k, day in enumerate(sorted(days), 1)]
         for unfinished, path in named:
             unfinished.rename(path)
-            _sync(path.parent)
+            sync(path.parent)
         return sum(each.num_rows for tables in days.values() for each in tables)
 
     def _write(self, part: Part, k: int, n: int, day: int, tables: list[pa.Table], told: bytes) -> tuple[Path, Path]:
@@ -186,11 +187,3 @@ def _hashes(hashes: Column, absent: bool = False) -> pa.Array:
             validity = pa.py_buffer(np.packbits(there, bitorder="little").tobytes())
     buffers = [validity, pa.py_buffer(hashes.tobytes())]
     return pa.Array.from_buffers(pa.binary(16), len(hashes), buffers)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

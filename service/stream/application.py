@@ -19,8 +19,8 @@ import structlog
 from faust.auth import SSLCredentials
 
 import engine
+from service import clients
 from service.config import Stream
-from service.stream import clients
 from service.stream.intake import Intake
 
 _AGAIN_S: Final = 0.5

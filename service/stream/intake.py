@@ -12,8 +12,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 import engine
+from service import clients
 from service.config import Broker
-from service.stream import clients
 
 # How long is waited for a first record, and before the engine is asked again that takes nothing.
 _WAIT_S: Final = 0.1

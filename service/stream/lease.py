@@ -12,9 +12,9 @@ from typing import Final
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from service import clients
 from service.config import Stream
 from service.files import write_private
-from service.stream import clients
 
 SESSION_S: Final = 10
 _LOOK_S: Final = 0.2

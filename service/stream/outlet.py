@@ -11,8 +11,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 import engine
+from service import clients
 from service.config import Stream
-from service.stream import clients
 
 CURSOR: Final = "topics"
 # Most inputs that are read at once, and how long is waited for the first.
