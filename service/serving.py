@@ -12,8 +12,6 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import structlog
 
 import engine
@@ -22,6 +20,7 @@ from service.config import Config, Default, Forward, Journal, Program
 
 if TYPE_CHECKING:
     from service.cloud.link import Link
+    from service.history import History
     from service.stream.worker import Worker
 
 # Of a bundle; models.manifest knows them too, but brings what only training needs.
@@ -87,6 +86,12 @@ def _linked(server: "engine.Server", forward: Forward) -> "Link":
     return Link(server, forward)
 
 
+def _history(path: Path) -> "History":
+    from service.history import History
+
+    return History(path)
+
+
 def prepared(config: Config, stand_in: bool = False) -> "engine.Server":
     """The server with its programs, warmed. Not yet listening, or answering by declared defaults meanwhile."""
     server = engine.Server(
@@ -108,9 +113,7 @@ def prepared(config: Config, stand_in: bool = False) -> "engine.Server":
     fresh = set(config.program) if config.journal is None else recovered(server, config.journal)
     for name, program in config.program.items():
         if name in fresh and program.history is not None:
-            labels = None if program.labels is None else pq.read_table(program.labels)
-            rows = server.warm(name, pq.read_table(program.history), labels)
-            _log.info("warmed", program=name, transactions=rows, labels=0 if labels is None else labels.num_rows)
+            _log.info("warmed", program=name, **_history(program.history).warm(server, name, program.labels))
     return server
 
 
@@ -190,8 +193,7 @@ def complete_since_us(program: Program) -> int:
     if program.complete_since is not None:
         return microseconds(program.complete_since) - 1
     if program.history is not None:
-        begins: int = pc.min(pq.read_table(program.history, columns=["event_time_us"])["event_time_us"]).as_py()
-        return begins - 1
+        return _history(program.history).begins_us() - 1
     return microseconds(datetime.now(UTC))
 
 

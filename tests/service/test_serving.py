@@ -208,6 +208,17 @@ def test_a_configuration_can_be_checked_without_listening(place: Place) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_serving_imports_nothing_that_only_training_and_tables_need(place: Place) -> None:
+    """A start waits for what it imports: LightGBM and the converter alone would cost more than all else of it."""
+    command = ["serve", "--check", "--config", str(place.config)]
+    told = "import sys; from service.cli import main; main(sys.argv[1:], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", told, *command], capture_output=True, text=True, timeout=60)
+    imported = {module.partition(".")[0] for module in done.stdout.split()}
+    assert {"service", "engine"} <= imported, done.stderr
+    heavy = {"lightgbm", "models", "onnx", "onnxmltools", "onnxruntime", "pandas", "pyarrow", "scipy", "sklearn"}
+    assert not imported & heavy
+
+
 def test_history_warms_the_state_before_it_listens(place: Place, tmp_path: Path) -> None:
     history, labels = simulate.write(tmp_path, *place.tables)
     command = [sys.executable, "-m", "service", "serve", "--check", "--config", str(place.config)]
