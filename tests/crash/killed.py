@@ -1,23 +1,18 @@
-"""A scorer in a process of its own that is killed under load, and what its clients were told until then."""
+"""What the clients of a scorer that is killed sent and were told: over streams with mutual TLS, until it is gone."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 
 from fraudgate.v1 import decision_pb2, scoring_pb2, transaction_pb2
-from service import certificates
-from tests.server.test_journal import KEY, purchase, settings
+from tests.crash.served import channel
+from tests.server.test_journal import purchase
 
 STREAMS = 4
 IN_FLIGHT = 64
@@ -33,48 +28,6 @@ class Log:
     sent: dict[str, transaction_pb2.Transaction] = field(default_factory=dict)
     answers: dict[str, decision_pb2.Decision] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
-
-
-def configured(path: Path, **changed: object) -> dict[str, object]:
-    """The scorer's configuration: a journal of small segments in `path`."""
-    journal = settings(path / "journal", **{"segment_bytes": 1 << 17, "snapshot_inputs": 500, **changed})
-    return {"journal": journal, "ahead_us": None, "known_ids": 1_000_000}
-
-
-@contextmanager
-def process(
-    path: Path, die: str | None = None, before: Callable[[], None] | None = None, **changed: object
-) -> Iterator[tuple[subprocess.Popen[str], int | None]]:
-    """A scorer that dies at the place `die`, or at the end; its port, None when it died before it served."""
-    environment = {key: value for key, value in os.environ.items() if key != "FRAUDGATE_DIE"}
-    scorer = subprocess.Popen(
-        [sys.executable, "-m", "tests.server.journaled", str(path), KEY.hex(), json.dumps(configured(path, **changed))],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment if die is None else environment | {"FRAUDGATE_DIE": die},
-        preexec_fn=before,
-    )
-    try:
-        assert scorer.stdout is not None
-        told = scorer.stdout.readline()
-        yield scorer, int(told) if told else None
-    finally:
-        scorer.kill()
-        scorer.wait()
-        for pipe in (scorer.stdout, scorer.stderr):
-            if pipe is not None:
-                pipe.close()
-
-
-def channel(path: Path, port: int) -> grpc.Channel:
-    """A channel with the certificate of one who may call everything."""
-    folder = certificates.Folder(path / "certificates")
-    leaf = folder.client("all.example")
-    credentials = grpc.ssl_channel_credentials(
-        folder.ca.certificate.read_bytes(), leaf.key.read_bytes(), leaf.certificate.read_bytes()
-    )
-    return grpc.secure_channel(f"localhost:{port}", credentials)
 
 
 def load(path: Path, port: int, log: Log) -> list[threading.Thread]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from fraudgate.v1 import decision_pb2
-from tests.crash.killed import channel, configured, process, score_all
-from tests.scorer import running_scorer
-from tests.server.test_journal import KEY, purchase
+from tests.crash.killed import score_all
+from tests.crash.served import channel, process, recovered
+from tests.server.test_journal import purchase
 
 ROOM = 3 << 20
 SEGMENT = 1 << 18
@@ -58,10 +58,10 @@ def test_what_a_full_disk_does_not_take_waits_and_is_written_when_there_is_room(
     met: list[int] = []
     with (
         small_disk(folder) as (before, make_room),
-        process(tmp_path, before=before, **changed) as (scorer, port),
+        process(tmp_path, before=before, **changed) as life,
     ):
-        assert port is not None
-        with channel(tmp_path, port) as open_channel:
+        assert life.port is not None
+        with channel(tmp_path, life.port) as open_channel:
 
             def send(first: int) -> set[int]:
                 numbers = range(first, first + DRAIN)
@@ -84,27 +84,26 @@ def test_what_a_full_disk_does_not_take_waits_and_is_written_when_there_is_room(
             # The first of each comes after the first of the one before.
             first = [met.index(decision_pb2.Durability.Value(f"DURABILITY_{name}")) for name in HELD]
             assert first == sorted(first)
-            make_room(scorer.pid)
+            make_room(life.process.pid)
             for _ in range(200):
                 number += DRAIN
                 if send(number) <= {decision_pb2.DURABILITY_WRITTEN, decision_pb2.DURABILITY_SYNCED}:
                     break
             else:
                 pytest.fail("nothing is written though there is room")
-        scorer.kill()
-        scorer.wait()
+        life.process.kill()
+        life.process.wait()
         shutil.copytree(folder, tmp_path / "left", ignore=shutil.ignore_patterns("ballast", "lock"))
     shutil.rmtree(folder)
     shutil.move(tmp_path / "left", folder)
 
     numbers = sorted(taken, key=lambda number: taken[number].receipt.sequence)
     assert [taken[number].receipt.sequence for number in numbers] == list(range(1, len(taken) + 1))
-    with running_scorer(tmp_path, journal_key=KEY, **configured(tmp_path)) as again:  # type: ignore[arg-type]
-        digest = again.server.digest()
-        decisions = score_all(again.channel(), [purchase(number) for number in numbers])
-        assert all(decision.receipt.replayed for decision in decisions)
-    with running_scorer(tmp_path / "fresh", known_ids=1_000_000, ahead_us=None) as fresh:
-        decisions = score_all(fresh.channel(), [purchase(number) for number in numbers])
-        for number, decision in zip(numbers, decisions, strict=True):
+    sent = [purchase(number) for number in numbers]
+    with recovered(tmp_path) as (server, open_channel):
+        digest = server.digest()
+        assert all(decision.receipt.replayed for decision in score_all(open_channel, sent))
+    with recovered(tmp_path, journaled=False) as (fresh, open_channel):
+        for number, decision in zip(numbers, score_all(open_channel, sent), strict=True):
             assert decision.assessment == taken[number].assessment
-        assert fresh.server.digest() == digest
+        assert fresh.digest() == digest
