@@ -49,7 +49,7 @@ demo: $(ENGINE)  ## Certificates, a model, a server, and a week of transactions 
 	$(BIN)/fraudgate demo
 
 demo-stream: $(ENGINE)  ## A broker, a PoP and its cloud: an outage, and how it is caught up with (needs Java and Maven).
-	$(BIN)/python -m demo.stream
+	$(BIN)/python -m service.demo.outage
 
 test: test-rust test-python  ## Everything that must hold.
 
@@ -66,7 +66,7 @@ test-python: $(ENGINE) $(BESIDE) $(if $(shell command -v mvn),kafka)
 	$(BIN)/python -m pytest -q tests
 
 kafka: .venv/.requirements  ## The jars of the broker that tests start, kept in a cache between runs.
-	$(BIN)/python -m tests.kafka.jars
+	$(BIN)/python -m service.demo.kafka.jars
 
 bench: $(ENGINE) $(BESIDE)  ## Speed beside the best that could be assembled instead: a table, and build/bench.json.
 	$(BIN)/python -m benchmarks

@@ -27,7 +27,7 @@ from benchmarks.report import Row, at_least, at_most, table
 from benchmarks.serve import Size
 from benchmarks.stage import PROGRAM, Stage, prepare
 from fraudgate.v1 import transaction_pb2
-from tests.kafka.broker import Broker
+from service.demo.kafka.broker import Broker
 
 PREFIX: Final = "stream/"
 DOOR: Final = "stream door"

@@ -346,9 +346,10 @@ def demo(folder: Path, data: Path) -> None:
     """Certificates, a model, a server, and a week of transactions through the wire; then how well and how fast."""
     from rich.console import Console
 
-    from service import demo as played
+    from service.demo.play import play
+    from service.demo.story import at_hand
 
-    played.play(played.at_hand(data), folder, Console())
+    play(at_hand(data), folder, Console())
 
 
 main.add_command(journal)

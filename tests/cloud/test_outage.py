@@ -23,8 +23,8 @@ from service.cloud.config import CloudConfig, LakeSection, Program, Topics
 from service.cloud.link import Link
 from service.config import Broker as BrokerSection
 from service.config import Forward
+from tests.broker import Broker
 from tests.cloud.edge import POP, pop, teacher_of_shop
-from tests.kafka.broker import Broker
 from tests.scorer import Scorer
 from tests.stream.records import Record, purchase
 

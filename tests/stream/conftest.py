@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 
-from tests.kafka.broker import Broker
+from tests.broker import Broker
 
 Read = list[tuple[str, bytes, dict[str, bytes]]]
 

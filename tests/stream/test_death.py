@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fraudgate.v1 import decision_pb2
-from tests.kafka.broker import Broker
+from tests.broker import Broker
 from tests.stream.conftest import Pop, Read
 from tests.stream.records import purchase
 

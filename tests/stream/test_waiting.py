@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fraudgate.v1 import decision_pb2
-from tests.kafka.broker import Broker
+from tests.broker import Broker
 from tests.stream.conftest import Pop
 from tests.stream.records import purchase
 from tests.stream.test_door import channel

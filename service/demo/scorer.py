@@ -1,6 +1,5 @@
-"""The demo's scorer: its configuration, and a process of its own."""
+"""The demo's scorer: a process of its own, and where it may listen."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -11,62 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import pyarrow.parquet as pq
-
 import fraudgate
 from service.scoring import Connection
-from service.tables import Tables
 
-CLIENT: Final = "payments.example"
-PROGRAM: Final = "demo"
-CURRENCY: Final = "EUR"
 _PORT: Final = 7443
 _START_S: Final = 120.0
 _STOP_S: Final = 60.0
-
-
-def configure(folder: Path, history: Tables, model: Path) -> tuple[Path, str]:
-    """Write what the scorer needs into `folder`; returns the configuration and where it will listen.
-
-    history: what warms it. model: a folder within `folder` that `training.write` made.
-    """
-    # What became of a transaction is told by labels alone.
-    shown = [name for name in history.transactions.column_names if name not in ("fraud", "scenario")]
-    pq.write_table(history.transactions.select(shown), folder / "history.parquet", compression="zstd")
-    pq.write_table(history.labels, folder / "labels.parquet", compression="zstd")
-    # Each demo begins anew: its transactions bear the same ids every time, and would only get their first answers.
-    shutil.rmtree(folder / "journal", ignore_errors=True)
-    port = free_port()
-    config = folder / "fraudgate.toml"
-    config.write_text(f"""\
-# Written by fraudgate demo. Paths are relative to this file.
-[server]
-listen = "127.0.0.1:{port}"
-certificate = "certificates/server.pem"
-key = "certificates/server.key"
-client_ca = "certificates/ca.pem"
-
-[keys]
-hash_key = "certificates/hash.key"
-
-[journal]
-folder = "journal"
-key = "certificates/journal.key"
-
-[[identity]]
-name = "dns:{CLIENT}"
-allow = ["scoring", "feedback"]
-
-[program.{PROGRAM}]
-plan = "{model.name}/plan.json"
-model = "{model.name}/model"
-mode = "decide"
-challenge = 40.0
-decline = 60.0
-history = "history.parquet"
-labels = "labels.parquet"
-""")
-    return config, f"localhost:{port}"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from rich.table import Table
 import fraudgate
 from models.evaluate import Detection
 from models.training_set import Rows
-from service.demo_week import IN_FLIGHT, Answers
+from service.demo.week import IN_FLIGHT, Answers
 from service.tables import Tables
 
 RISKIEST = 5

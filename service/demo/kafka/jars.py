@@ -1,4 +1,4 @@
-"""The broker's class path, fetched once with Maven and kept in a cache folder: `python -m tests.kafka.jars`."""
+"""The broker's class path, fetched once with Maven and kept in a cache folder: `make kafka`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-
-import pytest
 
 POM = Path(__file__).with_name("pom.xml")
 
@@ -20,7 +18,9 @@ def folder() -> Path:
 
 
 def fetch() -> Path:
-    """The folder of jars. Raises subprocess.CalledProcessError where Maven cannot bring them."""
+    """The folder of jars. Raises FileNotFoundError without Java and Maven, CalledProcessError where Maven fails."""
+    if missing():
+        raise FileNotFoundError(f"a broker needs {' and '.join(missing())} on the path")
     jars = folder()
     if not (jars / "complete").exists():
         jars.mkdir(parents=True, exist_ok=True)
@@ -30,15 +30,9 @@ def fetch() -> Path:
     return jars
 
 
-def at_hand() -> Path:
-    """The same for a test: skips it, saying why, where Java or Maven is missing; in CI that is a failure."""
-    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-    if not missing:
-        return fetch()
-    why = f"a broker needs {' and '.join(missing)} on the path"
-    if os.environ.get("CI"):
-        pytest.fail(why)
-    pytest.skip(why)
+def missing() -> list[str]:
+    """What a broker needs and is not on the path."""
+    return [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A real Apache Kafka on loopback: one node (KRaft), mutual TLS required on every listener, ended with the test."""
+"""A real Apache Kafka on loopback: one node (KRaft), mutual TLS required on every listener, ended with its owner."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import time
 import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from tests.kafka import jars
-from tests.kafka.pki import Authority
+from service.demo.kafka import jars
+from service.demo.kafka.pki import Authority
 
 SMALL = ["-Xms96m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MaxDirectMemorySize=96m"]
 SMALL += ["-XX:-UsePerfData", "-Xss512k", "-Djava.awt.headless=true", "-Dfile.encoding=UTF-8"]
@@ -38,7 +38,7 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self._jars = jars.at_hand()
+        self._jars = jars.fetch()
         self.authority = Authority(self.folder / "pki")
         self._leaves = {name: self.authority.leaf(name) for name in ("broker", "client")}
         (self.folder / "pki/broker.keystore.pem").write_bytes(
@@ -78,13 +78,16 @@ class Broker:
 
     def pause(self) -> None:
         """It hangs: its sockets stay open."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """It goes on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise RuntimeError("the broker was not started")
+        self._process.send_signal(number)
 
     def log(self) -> str:
         """What it said."""
@@ -99,7 +102,7 @@ class Broker:
         """A client's certificate and key."""
         return self._leaves["client"]
 
-    def plain(self, **settings: object) -> dict[str, object]:
+    def plain(self, **settings: Any) -> dict[str, Any]:
         """The settings of a plain client."""
         certificate, key = self.client()
         return {

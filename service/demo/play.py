@@ -3,7 +3,6 @@
 Everything that it makes stays in one folder, so that what it shows can be tried by hand.
 """
 
-import hashlib
 import os
 import shlex
 import sys
@@ -12,44 +11,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
 
 import lightgbm
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-import engine
-import fraudgate
-import models
 from features import CompiledPlan
 from models.evaluate import detection
-from models.manifest import Bundle, digest_at
-from models.prequential import Fold
-from models.spec import ModelSpec
+from models.manifest import Bundle
 from models.teacher import log_odds
 from models.training_set import Rows, TrainingSet
-from service import certificates, demo_report, demo_server, demo_week, simulate, tables, training
-from service.demo_server import CLIENT, CURRENCY, PROGRAM
+from service import certificates, training
+from service.demo import configuration, report, scorer
+from service.demo import week as scored
+from service.demo.configuration import CLIENT, CURRENCY, PROGRAM
+from service.demo.story import Story, model_of, week_of
 from service.scoring import Connection
 from service.tables import Tables
-
-HANDBOOK: Final = "handbook_raw_dev.parquet"
-
-
-class Story(NamedTuple):
-    """What is played: whose transactions, and which days are learnt from and scored."""
-
-    name: str
-    identity: str
-    """Changes when the transactions do."""
-    tables: Tables
-    fold: Fold
-
-
-def at_hand(data: Path) -> Story:
-    """The Handbook's transactions where `data` holds them, else a simulated world."""
-    return _handbook(data / HANDBOOK) if (data / HANDBOOK).is_file() else simulated(simulate.Scale(days=75))
 
 
 def play(story: Story, folder: Path, console: Console) -> None:
@@ -63,65 +42,24 @@ def play(story: Story, folder: Path, console: Console) -> None:
     bundle, place = model_of(folder, story, plan, rows)
     _step(console, began, f"model {bundle.digest[:12]}: {place}")
     made = certificates.make(folder / "certificates", clients=[CLIENT], renew=True)
-    config, target = demo_server.configure(folder, story.tables.before(story.fold.assessed_from_us), place)
-    with demo_server.running(config, folder / "server.log", Connection.of_folder(target, made, CLIENT)) as client:
+    config, target = configuration.scorer(folder, story.tables.before(story.fold.assessed_from_us), place)
+    with scorer.running(config, folder / "server.log", Connection.of_folder(target, made, CLIENT)) as client:
         _step(
             console, began, f"a scorer listens on {target}, warmed with all before the week; log: {folder}/server.log"
         )
         week, of_week = week_of(story)
         with _progress(console, week.transactions.num_rows) as progress:
-            answers = demo_week.score(client, week, PROGRAM, CURRENCY, training.entities(plan), progress)
+            answers = scored.score(client, week, PROGRAM, CURRENCY, training.entities(plan), progress)
     _step(console, began, "the scorer has drained and stopped")
     result = _result(story, plan, rows, of_week, bundle, answers)
     student = lightgbm.Booster(model_str=bundle.student.decode())
-    demo_report.show(console, result, week, rows[of_week], plan.features, "customer", student)
+    report.show(console, result, week, rows[of_week], plan.features, "customer", student)
     _next(console, config, made, target, week)
 
 
-def _handbook(path: Path) -> Story:
-    """Chapter 3's protocol: a week to learn from, a week until its labels are known, a week to score."""
-    fold = Fold(fraudgate.microseconds(datetime(2018, 7, 25, tzinfo=UTC)))
-    with path.open("rb") as file:
-        identity = hashlib.file_digest(file, "sha256").hexdigest()
-    known = tables.read(path, None, fold.delay_days)
-    return Story("the Fraud Detection Handbook", identity, known.before(fold.assessed_to_us), fold)
-
-
-def simulated(scale: simulate.Scale) -> Story:
-    """A world of our own: its last week is scored. Of fewer than 66 days the longest windows are not whole."""
-    began = datetime.combine(scale.start, datetime.min.time(), UTC)
-    fold = Fold(fraudgate.microseconds(began) + (scale.days - 21) * tables.DAY_US)
-    return Story("a simulated world", repr(scale), Tables(*simulate.simulate(scale)).before(fold.assessed_to_us), fold)
-
-
-def model_of(folder: Path, story: Story, plan: CompiledPlan, rows: Rows) -> tuple[Bundle, Path]:
-    """The model of this story, plan and code: trained once, then found again."""
-    spec, periods = ModelSpec(name=PROGRAM), training.Periods()
-    inputs = hashlib.sha256()
-    code = [path for module in (models, engine) for path in Path(str(module.__file__)).parent.iterdir()]
-    for path in sorted(path for path in code if path.suffix in (".py", ".so")):
-        inputs.update(path.read_bytes())
-    for part in (story.identity, repr(story.fold), plan.digest, repr(spec), repr(periods)):
-        inputs.update(part.encode())
-    place = folder / f"model-{inputs.hexdigest()[:12]}"
-    if not (place / "model").is_dir():
-        bundle = training.trained(plan, rows, story.tables, story.fold.assessed_from_us, periods, spec)
-        training.write(bundle, plan, place)
-    return Bundle.read(place / "model", digest_at(place / "model")), place
-
-
-def week_of(story: Story) -> tuple[Tables, slice]:
-    """The days that are scored with the labels that become known in them, and their place among all transactions."""
-    times = story.tables.transactions["event_time_us"].to_numpy()
-    first = int(np.searchsorted(times, story.fold.assessed_from_us))
-    arrivals = story.tables.labels["arrival_us"].to_numpy()
-    known = int(np.searchsorted(arrivals, story.fold.assessed_from_us))
-    return Tables(story.tables.transactions[first:], story.tables.labels[known:]), slice(first, len(times))
-
-
 def _result(
-    story: Story, plan: CompiledPlan, rows: Rows, of_week: slice, bundle: Bundle, answers: demo_week.Answers
-) -> demo_report.Result:
+    story: Story, plan: CompiledPlan, rows: Rows, of_week: slice, bundle: Bundle, answers: scored.Answers
+) -> report.Result:
     truth = story.tables.transactions["fraud"].to_numpy()
     history = training.training_set(plan, rows, story.tables, truth)
     assessed = story.fold.is_assessed(history)[of_week]
@@ -130,7 +68,7 @@ def _result(
     )
     teacher = log_odds(lightgbm.Booster(model_str=bundle.teacher.decode()), week.rows)
     folded = bundle.manifest.probability.at(bundle.scorer().log_odds(week.rows).astype(np.float64))
-    return demo_report.Result(
+    return report.Result(
         answers=answers,
         student=detection(week.where(assessed), answers.probability[assessed]),
         teacher=detection(week.where(assessed), teacher[assessed]),

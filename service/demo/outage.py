@@ -5,6 +5,7 @@ the demo fails.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,13 +21,14 @@ from rich.live import Live
 
 import engine
 import fraudgate
-from demo import live, place
-from demo.live import Seen
-from service import certificates, config_file, demo, logs, messages, serving, simulate, training
+from service import certificates, config_file, logs, messages, serving, simulate, training
 from service.cloud.link import Link
-from service.demo_server import CLIENT, CURRENCY, PROGRAM
+from service.demo import configuration, seen
+from service.demo.configuration import CLIENT, CURRENCY, PROGRAM
+from service.demo.kafka.broker import Broker
+from service.demo.seen import Seen
+from service.demo.story import Story, at_hand, model_of, simulated, week_of
 from service.scoring import Connection
-from tests.kafka.broker import Broker
 
 # A caller that does not say whose payment it is: a required feature is missing, and the default is answered.
 NAMELESS_EVERY: Final = 10
@@ -43,7 +45,7 @@ class Play:
         self._told = 0.0
         self.moments: list[Seen] = []
 
-    def watch(self, phase: str, until: Callable[[live.Stats], bool], show: Callable[[], None]) -> tuple[float, int]:
+    def watch(self, phase: str, until: Callable[[seen.Stats], bool], show: Callable[[], None]) -> tuple[float, int]:
         """Look until something holds; returns how long that took, and how many inputs were shipped meanwhile."""
         began = before = time.monotonic()
         stats = last = self._server.stats()
@@ -60,9 +62,9 @@ class Play:
             time.sleep(0.5)
 
 
-def payments(story: demo.Story, rate: float, stop: threading.Event) -> Iterator[fraudgate.Transaction]:
+def payments(story: Story, rate: float, stop: threading.Event) -> Iterator[fraudgate.Transaction]:
     """The story's last week, at a rate; now and then one without its customer."""
-    week, _ = demo.week_of(story)
+    week, _ = week_of(story)
     entities = training.entities(training.plan("handbook"))
     began = time.monotonic()
     for number, payment in enumerate(messages.transactions(week.transactions, PROGRAM, CURRENCY, entities)):
@@ -90,19 +92,19 @@ def cloud(config: Path, log: Path) -> Iterator[None]:
         process.wait()
 
 
-def play(story: demo.Story, folder: Path, console: Console, rate: float, live_s: float, outage_s: float) -> None:
+def play(story: Story, folder: Path, console: Console, rate: float, live_s: float, outage_s: float) -> None:
     """Play it. Raises RuntimeError where something promised did not come back, or came twice."""
     folder.mkdir(parents=True, exist_ok=True)
-    place.begin_anew(folder)
     plan = training.plan("handbook")
-    bundle, model = demo.model_of(folder, story, plan, training.fold(plan, story.tables))
+    bundle, model = model_of(folder, story, plan, training.fold(plan, story.tables))
     console.print(f"model {bundle.digest[:12]}; a broker starts")
     made = certificates.make(folder / "certificates", clients=[CLIENT], renew=True)
+    shutil.rmtree(folder / "kafka", ignore_errors=True)
     (folder / "kafka").mkdir()
     with Broker(folder / "kafka") as broker:
-        broker.create(place.REQUESTS, place.DECISIONS, place.REVERSALS)
+        broker.create(configuration.REQUESTS, configuration.DECISIONS, configuration.REVERSALS)
         history = story.tables.before(story.fold.assessed_from_us)
-        pop, behind = place.configure(folder, history, model, broker, spool_inputs=1_000_000)
+        pop, behind = configuration.pop_and_cloud(folder, history, model, broker, spool_inputs=1_000_000)
         config = config_file.read(pop, os.environ)
         if config.forward is None:
             raise RuntimeError("the demo's configuration forwards nothing")
@@ -121,7 +123,7 @@ def play(story: demo.Story, folder: Path, console: Console, rate: float, live_s:
 
 
 def _phases(
-    seen: Play,
+    playing: Play,
     broker: Broker,
     behind: Path,
     folder: Path,
@@ -133,37 +135,37 @@ def _phases(
 ) -> None:
     ends = time.monotonic()
 
-    def passed(stats: live.Stats) -> bool:
+    def passed(stats: seen.Stats) -> bool:
         return time.monotonic() >= ends
 
-    with Live(live.table([]), console=console, auto_refresh=False) as shown:
+    with Live(seen.table([]), console=console, auto_refresh=False) as shown:
 
         def show() -> None:
-            shown.update(live.table(seen.moments), refresh=True)
+            shown.update(seen.table(playing.moments), refresh=True)
 
         with cloud(behind, folder / "cloud.log"):
             caller.start()
             ends += live_s
-            took_s, through = seen.watch("live", passed, show)
-            live_rate = seen.moments[-1].stats["transactions"] / took_s
+            took_s, through = playing.watch("live", passed, show)
+            live_rate = playing.moments[-1].stats["transactions"] / took_s
         broker.kill()
         ends = time.monotonic() + outage_s
-        seen.watch("outage", passed, show)
+        playing.watch("outage", passed, show)
         broker.start()
         with cloud(behind, folder / "cloud.log"):
-            took_s, now = seen.watch("catching up", lambda stats: live.waiting(stats) < 2 * live_rate, show)
+            took_s, now = playing.watch("catching up", lambda stats: seen.waiting(stats) < 2 * live_rate, show)
             catch_up_rate = (now - through) / took_s
             ends = time.monotonic() + live_s / 2
-            seen.watch("live", passed, show)
+            playing.watch("live", passed, show)
             stop.set()
             caller.join()
-            seen.watch("the rest", lambda stats: stats[f"rescored.{PROGRAM}"] >= live.promised(stats), show)
+            playing.watch("the rest", lambda stats: stats[f"rescored.{PROGRAM}"] >= seen.promised(stats), show)
             time.sleep(2.0)
-    stats = seen.moments[-1].stats
-    lake = live.kept(folder / "lake")
-    console.print(live.result(stats, lake, live_rate, catch_up_rate))
-    console.print(live.changes(folder / "lake"))
-    if stats[f"rescored.{PROGRAM}"] != live.promised(stats) or lake != (live.promised(stats), 0):
+    stats = playing.moments[-1].stats
+    lake = seen.kept(folder / "lake")
+    console.print(seen.result(stats, lake, live_rate, catch_up_rate))
+    console.print(seen.changes(folder / "lake"))
+    if stats[f"rescored.{PROGRAM}"] != seen.promised(stats) or lake != (seen.promised(stats), 0):
         raise RuntimeError("what was promised and what came back are not the same")
     console.print("Everything that was promised came back, once.")
 
@@ -185,7 +187,7 @@ def _call(connection: Connection, sent: Iterator[fraudgate.Transaction]) -> None
 def main(folder: Path, data: Path, rate: float, live_s: float, outage_s: float, small: bool) -> None:
     """A broker, a PoP and its cloud; an outage; and how it is caught up with."""
     logs.configure(folder / "pop.log")
-    story = demo.simulated(simulate.Scale(1_000, 1_500, 75)) if small else demo.at_hand(data)
+    story = simulated(simulate.Scale(1_000, 1_500, 75)) if small else at_hand(data)
     play(story, folder, Console(), rate, live_s, outage_s)
 
 

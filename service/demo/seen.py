@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from rich.table import Table
 
-from service.demo_server import CURRENCY, PROGRAM
+from service.demo.configuration import CURRENCY, PROGRAM
 
 Stats = Mapping[str, int]
 

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from demo import stream
-from service import demo, simulate
+from service import simulate
+from service.demo import outage
+from service.demo.story import simulated
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get("FRAUDGATE_PROVE"), reason="a demo of minutes: with FRAUDGATE_PROVE")
 def test_an_outage_is_caught_up_with_and_everything_promised_comes_back_once(tmp_path: Path) -> None:
     told = io.StringIO()
-    story = demo.simulated(simulate.Scale(1_000, 1_500, 75))
-    stream.play(story, tmp_path, Console(file=told, width=160), rate=200.0, live_s=5.0, outage_s=10.0)
+    story = simulated(simulate.Scale(1_000, 1_500, 75))
+    outage.play(story, tmp_path, Console(file=told, width=160), rate=200.0, live_s=5.0, outage_s=10.0)
     shown = told.getvalue()
     assert "Everything that was promised came back, once." in shown
     (promised,) = re.findall(r"promised to be scored again +│ +([\d,]+) ", shown)

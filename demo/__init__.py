@@ -1,1 +1,0 @@
-"""What can be watched: `make demo-stream`. It starts a broker as the tests do, and so stands beside the service."""

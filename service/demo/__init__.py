@@ -1,0 +1,1 @@
+"""What can be watched: a week of transactions scored, and an outage that is caught up with."""

@@ -1,0 +1,1 @@
+"""A real Apache Kafka, for the demo of an outage and for tests."""
