@@ -246,7 +246,7 @@ fn any_flipped_bit_has_a_snapshot_passed_over_for_the_one_before() {
     };
     let disk: Arc<dyn Disk> = Arc::new(Folder::look(folder.path()));
     let keyring = Keyring::open(disk.clone(), &SECRET).unwrap();
-    let journal = chain(&headers(&*disk).unwrap(), &[]).unwrap();
+    let journal = chain(&headers(&*disk, &[]).unwrap(), &[]).unwrap();
     let mut at_cut = None;
     for flip in 0..flips {
         // Every bit of both headers, and some of all others.

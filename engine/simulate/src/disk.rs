@@ -54,9 +54,8 @@ pub struct Rot {
     pub offset: usize,
     bit: u8,
     made: u64,
-    /// The least and the greatest sequence from which on inputs may be lost by it unnoticed: it stands where nothing says any
-    /// more that it was synced.
-    pub unvouched: Option<(u64, u64)>,
+    /// The sequence from which on inputs may be lost by it unnoticed: it stands where nothing says any more that it was synced.
+    pub unvouched: Option<u64>,
 }
 
 struct State {
@@ -425,7 +424,7 @@ impl SimulatedDisk {
     }
 
     /// What [`Rot::unvouched`] says, by what is on the disk now.
-    pub fn unvouched(&self, rot: &Rot) -> Option<(u64, u64)> {
+    pub fn unvouched(&self, rot: &Rot) -> Option<u64> {
         let segment = rot.segment?;
         let state = self.state();
         // As it would read without the flipped bit.
@@ -790,6 +789,13 @@ mod vouch {
         chunks
     }
 
+    /// The sequence behind a segment's last whole chunk, if it was ever written to.
+    fn next(bytes: &[u8]) -> Option<u64> {
+        let header = Header::read(bytes).ok()?;
+        let last = self::chunks(bytes).last().copied();
+        Some(last.map_or(header.first, |(_, last)| last.first + u64::from(last.count)))
+    }
+
     /// Whether the key file says that a segment is synced through more than `offset`.
     fn said(keys: &File, segment: u64, offset: u64) -> bool {
         keys.cached.split_inclusive(|&byte| byte == b'\n').any(|line| {
@@ -801,9 +807,8 @@ mod vouch {
         })
     }
 
-    /// From which sequence on inputs are lost when a place is, when nothing later says that it was synced: the least and the
-    /// greatest.
-    pub fn unvouched(files: &BTreeMap<u64, File>, keys: &File, segment: u64, offset: usize) -> Option<(u64, u64)> {
+    /// From which sequence on inputs are lost when a place is, when nothing later says that it was synced.
+    pub fn unvouched(files: &BTreeMap<u64, File>, keys: &File, segment: u64, offset: usize) -> Option<u64> {
         let bytes = &files.get(&segment)?.cached;
         let chunks = self::chunks(bytes);
         let place = chunks.iter().rposition(|&(at, _)| at <= offset);
@@ -821,10 +826,13 @@ mod vouch {
         if within || beyond || said(keys, segment, begins as u64) {
             return None;
         }
-        match place.map(|place| chunks[place].1.first) {
-            Some(first) => Some((first, first)),
-            // Without its header the segment is gone as a whole; some of it may stand in one that was given up before.
-            None => Header::read(bytes).ok().map(|header| (header.first, u64::MAX)),
+        match place {
+            Some(place) => Some(chunks[place].1.first),
+            // Without its header the segment is gone as a whole. What it was begun with may stand in the one before, given up.
+            None => {
+                let mut before = files.range(..segment).rev();
+                Some(before.find_map(|(_, file)| next(&file.cached)).unwrap_or(1))
+            }
         }
     }
 }

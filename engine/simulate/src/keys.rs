@@ -37,8 +37,9 @@ pub struct Key {
     newest: i64,
     /// It may have been there before, and be forgotten.
     is_back: bool,
-    /// Every event of it that was told, while it is known.
+    /// Every event of it that was told, while it is known; and those that were as old as what was evicted by then.
     told: Vec<(i64, Kind)>,
+    told_late: Vec<(i64, Kind)>,
     /// Events that are told apart, by time.
     rows: Vec<Transaction>,
     tiles: Vec<Vec<Transaction>>,
@@ -126,8 +127,8 @@ impl Entity {
     /// Takes an event in.
     pub fn fold(&mut self, key: u128, t: &Transaction, bounds: &Bounds) {
         if t.time() <= self.evicted_through {
-            if let Some(key) = self.keys.get_mut(&key).filter(|key| !key.is_back) {
-                key.told.push((t.time(), t.kind));
+            if let Some(key) = self.keys.get_mut(&key) {
+                key.told_late.push((t.time(), t.kind));
             }
             return;
         }
@@ -253,9 +254,12 @@ impl Entity {
         if t.time() < self.evicted_through {
             return Value::Incomplete;
         }
+        let counts = |&&(time, kind): &&(i64, Kind)| time <= t.time() && feature.counts(kind);
+        // Of one that is back, what is forgotten may be later than what came late, but not than anything else.
+        let late = known.filter(|key| !key.is_back || key.told.iter().any(|told| counts(&told)));
         let told = known.into_iter().flat_map(|key| &key.told);
-        let times = told.filter(|&&(time, kind)| time <= t.time() && feature.counts(kind));
-        let times = times.map(|&(time, _)| time);
+        let told = told.chain(late.into_iter().flat_map(|key| &key.told_late));
+        let times = told.filter(counts).map(|&(time, _)| time);
         let tiled = known
             .and_then(|key| key.tiles.last())
             .map_or(i64::MIN, |tile| span(tile).1);

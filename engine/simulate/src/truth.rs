@@ -411,15 +411,15 @@ impl Truth {
         }
     }
 
-    /// A new life has taken in what was left. `needed` is what a receipt had to say for an input to be there. `rotten` are the
-    /// least and the greatest sequence from which on bit rot may have taken inputs.
+    /// A new life has taken in what was left. `needed` is what a receipt had to say for an input to be there. `rotten` is the
+    /// sequence from which on bit rot may have taken inputs.
     pub fn recovered(
         &mut self,
         scenario: &Scenario,
         engine: &Engine,
         inputs: u64,
         needed: Durability,
-        rotten: Option<(u64, u64)>,
+        rotten: Option<u64>,
         random: &mut Random,
     ) -> Checked {
         let through = engine.sequence();
@@ -428,7 +428,7 @@ impl Truth {
         }
         let promised = self.entries.iter().rposition(|entry| entry.told >= needed);
         let promised = promised.map_or(self.before, |place| self.before + place as u64 + 1);
-        if through < promised && rotten.is_none_or(|(least, most)| !(least..=most).contains(&(through + 1))) {
+        if through < promised && rotten != Some(through + 1) {
             return Err(format!(
                 "inputs {} to {promised} were acknowledged and are gone",
                 through + 1

@@ -70,8 +70,9 @@ impl Display for Broken {
     }
 }
 
-/// The headers of the segments that were ever written to.
-pub fn headers(disk: &dyn Disk) -> Result<BTreeMap<u64, Header>, Broken> {
+/// The headers of the segments that were ever written to. `said` are the ends that the key file knows.
+pub fn headers(disk: &dyn Disk, said: &[End]) -> Result<BTreeMap<u64, Header>, Broken> {
+    let said = |number| said.iter().any(|end| end.segment == number);
     let (mut headers, mut damaged) = (BTreeMap::new(), Vec::new());
     for number in disk.segments().map_err(|e| failed("folder")(&e))? {
         let what = format!("segment {number}");
@@ -82,6 +83,7 @@ pub fn headers(disk: &dyn Disk) -> Result<BTreeMap<u64, Header>, Broken> {
             Ok(header) if header.segment == number => {
                 headers.insert(number, header);
             }
+            Err(NoHeader::Blank | NoHeader::Damaged) if said(number) => return Err(Broken::Header(number)),
             Err(NoHeader::Blank) => {}
             Err(NoHeader::Damaged) if head.is_empty() => {}
             Err(NoHeader::Format(format)) => {

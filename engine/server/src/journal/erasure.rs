@@ -64,7 +64,7 @@ pub fn rewrite(
     let mut erasures = Erasures::default();
     read(disk, keyring, 0, &mut erasures, &mut |_, _| {})?;
     let erasures = erasures.found;
-    let headers = headers(disk)?;
+    let headers = headers(disk, keyring.ends())?;
     let gaps = keyring.gaps().to_vec();
     let chain = chain(&headers, &gaps)?;
     let given_up = headers.keys().copied();

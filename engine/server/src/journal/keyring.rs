@@ -123,6 +123,11 @@ impl Keyring {
         self.said.ends.iter().rev().find(|end| end.segment == segment).copied()
     }
 
+    /// Where segments end, as far as that was said.
+    pub fn ends(&self) -> &[End] {
+        &self.said.ends
+    }
+
     /// Says where a segment ends, which must be synced through there.
     pub fn say_end(&mut self, end: End) -> Result<(), JournalError> {
         if self.end(end.segment) == Some(end) {
@@ -212,6 +217,11 @@ fn kek(secret: &[u8; 32]) -> Result<KeyEncryptionKey, JournalError> {
 /// The gaps that the key file of a journal names; needs no key.
 pub fn gaps(disk: &dyn Disk) -> Result<Vec<Gap>, JournalError> {
     Ok(read(disk)?.0.gaps)
+}
+
+/// The ends that it says; needs no key.
+pub fn ends(disk: &dyn Disk) -> Result<Vec<End>, JournalError> {
+    Ok(read(disk)?.0.ends)
 }
 
 /// The whole lines of the key file, and whether there is more than those.

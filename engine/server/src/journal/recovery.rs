@@ -69,7 +69,7 @@ pub fn recover(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Recovered, JournalError> {
     let gaps = keyring.gaps();
-    let chain = chain(&headers(disk)?, gaps)?;
+    let chain = chain(&headers(disk, keyring.ends())?, gaps)?;
     let all = disk.snapshots().map_err(|e| failed("snapshots")(&e))?;
     let bytes = all.iter().map(|(_, bytes)| bytes).max().copied().unwrap_or(0);
     let length = length(&chain, gaps);
@@ -145,7 +145,7 @@ pub fn read_on(
     visit: &mut dyn Visit,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Recovered, Broken> {
-    let headers = headers(disk)?;
+    let headers = headers(disk, keyring.ends())?;
     let gaps = keyring.gaps();
     let mut chain = chain(&headers, gaps)?;
     chain.retain(|header| header.segment >= from);

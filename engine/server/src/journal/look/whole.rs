@@ -21,7 +21,7 @@ use super::{
         chain::{chain, headers},
         disk::{Disk, Folder},
         failed,
-        keyring::{Keyring, gaps},
+        keyring::{Keyring, ends, gaps},
         recovery::Visit,
         snapshot::load,
     },
@@ -31,7 +31,7 @@ use super::{
 /// The segments, as their headers say; needs no key.
 pub fn info(folder: &Path) -> Result<Value, JournalError> {
     let disk = Folder::look(folder);
-    let headers = headers(&disk)?;
+    let headers = headers(&disk, &ends(&disk)?)?;
     let gaps = gaps(&disk)?;
     let chain = chain(&headers, &gaps)?;
     let chained = |header: &Header| chain.iter().any(|other| other.segment == header.segment);
