@@ -355,7 +355,10 @@ impl Journal for Writer {
 
     fn end(&self) -> Option<End> {
         let stands = |current: &&Current| current.header.is_none() && self.waiting.is_empty();
-        self.current.as_ref().filter(stands).map(|current| current.open.end())
+        let current = self.current.as_ref().filter(stands)?;
+        // The last input's: a segment that holds none yet may be given up, and what comes then does not name it.
+        let last = self.unsynced.back().map(|last| last.end).or(self.good);
+        Some(last.unwrap_or_else(|| current.open.end()))
     }
 
     fn durability(&self, sequence: u64) -> Durability {
