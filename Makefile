@@ -92,7 +92,8 @@ lint: $(ENGINE)  ## Formatters, linters and the type checker, with warnings deni
 
 protos: .venv/.requirements  ## Writes the client's generated messages anew.
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=client --pyi_out=client protos/fraudgate/v1/*.proto
-	$(BIN)/python -m grpc_tools.protoc -Iprotos --grpc_python_out=client protos/fraudgate/v1/scoring.proto protos/fraudgate/v1/operation.proto
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --grpc_python_out=client protos/fraudgate/v1/scoring.proto protos/fraudgate/v1/operation.proto \
+	  protos/fraudgate/v1/rescore.proto
 
 lock:  ## Resolves requirements.in anew.
 	$(PYTHON) -m venv build/lock

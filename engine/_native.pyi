@@ -200,6 +200,14 @@ class Server:
         Raises ValueError where one of them is malformed or they do not belong together.
         """
 
+    def ask_cloud(self, settings: bytes, certificate_pem: bytes, key_pem: bytes, ca_pem: bytes) -> None:
+        """Has the cloud asked of what is uncertain, where a program's policy says so: before stand_in and start.
+
+        settings: JSON, see `Settings` in engine/server/src/cloud.rs; every member is required. The certificate is this
+        PoP's own, `ca_pem` holds those that may sign the cloud's. It connects when there is something to ask.
+        Raises ValueError, naming the member, where something cannot be used.
+        """
+
     def warm(
         self,
         program: str,
@@ -256,7 +264,9 @@ class Server:
         """
 
     def take(
-        self, kind: Literal["transactions", "mirrored", "labels", "outcomes", "rescored"], messages: list[Message]
+        self,
+        kind: Literal["transactions", "mirrored", "labels", "outcomes", "rescored", "control"],
+        messages: list[Message],
     ) -> int:
         """Hands records of streams to the engine, in their order; returns how many were taken, from the first on.
 
@@ -278,6 +288,12 @@ class Server:
 
     def mirror_behind(self, behind: bool) -> None:
         """From now on assessments say, or not, that what is "mirrored" comes too far behind where it is answered."""
+
+    def tell(self, stats: dict[str, int]) -> None:
+        """Adds what another thread of the process counts to `stats`: the newest value of each name, at least 0.
+
+        Raises RuntimeError when the server does not run.
+        """
 
     def cursor(self, name: str) -> Cursor:
         """Opens a cursor over the journal where it was left: what leaves for topics. One at a time has a name.

@@ -102,6 +102,8 @@ def _with_offset(value: datetime) -> datetime:
 ReadableFile = Annotated[Path, BeforeValidator(path_of), AfterValidator(_file)]
 PrivateFile = Annotated[Path, BeforeValidator(path_of), AfterValidator(_file), AfterValidator(_private)]
 ReadableFolder = Annotated[Path, BeforeValidator(path_of), AfterValidator(_folder)]
+Address = Annotated[str, AfterValidator(_address)]
+IdentityName = Annotated[str, AfterValidator(_identity)]
 Threshold = Annotated[float, Field(ge=0, le=HIGHEST_RISK)]
 
 
@@ -114,7 +116,7 @@ class Section(BaseModel):
 class Server(Section):
     """`[server]`: where it listens, whom it trusts, and what bounds it."""
 
-    listen: Annotated[str, AfterValidator(_address)] = Field("127.0.0.1:7443", examples=['"127.0.0.1:7443"'])
+    listen: Address = Field("127.0.0.1:7443", examples=['"127.0.0.1:7443"'])
     certificate: ReadableFile = Field(examples=['"certificates/server.pem"'])
     key: PrivateFile = Field(examples=['"certificates/server.key"'])
     client_ca: ReadableFile = Field(examples=['"certificates/ca.pem"'])
@@ -222,6 +224,28 @@ class Forward(Broker):
     rows: int = Field(4096, ge=1, le=1 << 16, examples=["4096"], description="most transactions of one message")
 
 
+class Hybrid(Section):
+    """`[hybrid]`: whom the cloud's full model is asked of at once, while the caller of what is uncertain waits."""
+
+    address: Address = Field(
+        examples=['"cloud.example:7444"'], description="of `fraudgate cloud`; its certificate bears the host's name"
+    )
+    ca: ReadableFile = Field(examples=['"certificates/ca.pem"'])
+    certificate: ReadableFile = Field(examples=['"certificates/ams1.example.pem"'])
+    key: PrivateFile = Field(examples=['"certificates/ams1.example.key"'])
+    within_ms: int = Field(50, ge=1, le=10_000, examples=["50"], description="an answer is held no longer than this")
+    spare_ms: int = Field(
+        5, ge=0, le=10_000, examples=["5"], description="left of the caller's time for the answer's way back"
+    )
+    in_flight: int = Field(256, ge=1, le=65_536, examples=["256"], description="most questions at a time")
+    failures: int = Field(
+        5, ge=1, le=1_000, examples=["5"], description="so many one after the other open the circuit breaker"
+    )
+    pause_ms: int = Field(
+        1_000, ge=1, le=60_000, examples=["1000"], description="for so long at first, then ever longer, up to a minute"
+    )
+
+
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 
 
@@ -235,6 +259,9 @@ class Stream(Broker):
     )
     labels: Topic | None = Field(None, examples=['"labels"'])
     outcomes: Topic | None = Field(None, examples=['"outcomes"'])
+    control: Topic | None = Field(
+        None, examples=['"ams1.control"'], description="erasures; whoever may write it may ask for them"
+    )
     mirrors: list[Topic] = Field(
         [], examples=['["fra1.transactions"]'], description="other places' transactions: folded, never answered"
     )
@@ -250,7 +277,7 @@ class Stream(Broker):
 
     @model_validator(mode="after")
     def _takes_each_topic_once(self) -> Self:
-        taken = [*self.mirrors, self.transactions, self.labels, self.outcomes]
+        taken = [*self.mirrors, self.transactions, self.labels, self.outcomes, self.control]
         twice = [topic for topic, count in Counter(taken).items() if topic is not None and count > 1]
         if twice:
             raise ValueError(f"{twice[0]} is taken twice")
@@ -262,7 +289,7 @@ class Stream(Broker):
 class Identity(Section):
     """`[[identity]]`: what the owner of a client certificate may use."""
 
-    name: Annotated[str, AfterValidator(_identity)] = Field(examples=['"dns:payments.example"'])
+    name: IdentityName = Field(examples=['"dns:payments.example"'])
     allow: list[Literal["scoring", "feedback", "operation"]] = Field(min_length=1, examples=['["scoring", "feedback"]'])
 
 
@@ -317,6 +344,11 @@ class Rescore(Section):
         examples=["true"],
         description="what the cloud would decline counts as fraud until a label says otherwise",
     )
+    hybrid: bool = Field(
+        False,
+        examples=["true"],
+        description="what is uncertain is also asked of the cloud at once, while its caller waits; needs [hybrid]",
+    )
 
     @model_validator(mode="after")
     def _is_a_band(self) -> Self:
@@ -324,6 +356,8 @@ class Rescore(Section):
             raise ValueError("from_risk and below_risk stand together")
         if self.from_risk is not None and self.below_risk is not None and self.from_risk >= self.below_risk:
             raise ValueError("no risk score lies from from_risk to below below_risk")
+        if self.hybrid and self.from_risk is None:
+            raise ValueError("hybrid asks of what is uncertain, and no band is: state from_risk and below_risk")
         return self
 
 
@@ -373,6 +407,7 @@ class Config(Section):
     memory: Memory = Field(default_factory=lambda: Memory.model_validate({}))
     journal: Journal | None = None
     forward: Forward | None = None
+    hybrid: Hybrid | None = None
     stream: Stream | None = None
     identity: Annotated[list[Identity], Field(min_length=1), AfterValidator(_once)]
     program: dict[str, Program] = Field(min_length=1)
@@ -383,6 +418,13 @@ class Config(Section):
         if forward is not None and info.data.get("journal") is None:
             raise ValueError("ships what is journaled, and there is no [journal]")
         return forward
+
+    @field_validator("hybrid")
+    @classmethod
+    def _has_a_name(cls, hybrid: Hybrid | None, info: ValidationInfo) -> Hybrid | None:
+        if hybrid is not None and info.data.get("forward") is None:
+            raise ValueError("asks in the name of forward.pop, and there is no [forward]")
+        return hybrid
 
     @field_validator("stream")
     @classmethod
@@ -397,4 +439,6 @@ class Config(Section):
         for name, program in programs.items():
             if program.rescore is not None and info.data.get("forward") is None:
                 raise ValueError(f"{name} declares what is scored again, and there is no [forward] that ships it")
+            if program.rescore is not None and program.rescore.hybrid and info.data.get("hybrid") is None:
+                raise ValueError(f"{name} declares that the cloud is asked at once, and there is no [hybrid]")
         return programs

@@ -19,6 +19,7 @@ from service.config import (
     Config,
     Default,
     Forward,
+    Hybrid,
     Identity,
     Journal,
     Keys,
@@ -31,13 +32,14 @@ from service.config import (
     Stream,
 )
 
-_ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|MEMORY|JOURNAL|FORWARD|STREAM|PROGRAM)_(.+)")
+_ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|MEMORY|JOURNAL|FORWARD|HYBRID|STREAM|PROGRAM)_(.+)")
 _SECTIONS: Final[dict[str, type[Section]]] = {
     "server": Server,
     "keys": Keys,
     "memory": Memory,
     "journal": Journal,
     "forward": Forward,
+    "hybrid": Hybrid,
     "identity": Identity,
     "program": Program,
     "stream": Stream,

@@ -101,6 +101,16 @@ def prepared(config: Config, stand_in: bool = False) -> "engine.Server":
         config.server.key.read_bytes(),
         config.server.client_ca.read_bytes(),
     )
+    if config.hybrid is not None and config.forward is not None:
+        hybrid = config.hybrid
+        server.ask_cloud(
+            _canonical(
+                hybrid.model_dump(exclude={"ca", "certificate", "key"}) | {"pop": config.forward.pop},
+            ),
+            hybrid.certificate.read_bytes(),
+            hybrid.key.read_bytes(),
+            hybrid.ca.read_bytes(),
+        )
     for name, program in config.program.items():
         model, reduced = None, None
         if program.model is not None:
@@ -174,7 +184,9 @@ def policy(program: Program) -> bytes:
     if program.default is not None:
         document["default"] = _default(program.default)
     if program.rescore is not None:
-        document["rescore"] = program.rescore.model_dump(exclude_none=True)
+        document["rescore"] = program.rescore.model_dump(
+            exclude_none=True, exclude=set() if program.rescore.hybrid else {"hybrid"}
+        )
     return _canonical(document)
 
 

@@ -159,10 +159,12 @@ def running_scorer(
     journal_key: bytes | None = None,
     programs: Sequence[Program] | None = None,
     standing_in: Callable[[Scorer], None] | None = None,
+    made: Callable[[engine.Server, certificates.Folder], None] | None = None,
     **configured: object,
 ) -> Iterator[Scorer]:
     """A server with `configured` limits, its certificates in `path`; drained at the end.
 
+    made: called with the server before it has programs, and the folder of its certificates.
     standing_in: called while the server stands in for itself, before its state is recovered.
     """
     folder = certificates.make(path / "certificates", clients=[f"{name}.example" for name in ALLOWED])
@@ -190,6 +192,8 @@ def running_scorer(
         key_pem=folder.server.key.read_bytes(),
         client_ca_pem=folder.ca.certificate.read_bytes(),
     )
+    if made is not None:
+        made(server, folder)
     plan = FEATURES.compile()
     usual = {"format": 1, "mode": "decide", "challenge": 40.0, "decline": 60.0, "card_number_in_key": "hash"}
     for program in usual_programs() if programs is None else programs:

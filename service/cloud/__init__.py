@@ -2,4 +2,5 @@
 
 In the order in which a batch passes: `kafka` reads messages, `columns` lays them out, `teacher` scores, `columns` again
 says what came of it, `kafka` publishes that, and `lake` keeps the rows for training. `rescorer` is the walk itself.
+What cannot wait for a batch is asked over gRPC, and `asked` answers it by the same teacher.
 """

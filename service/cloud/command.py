@@ -10,6 +10,7 @@ import confluent_kafka
 import structlog
 
 from service.cloud import teacher
+from service.cloud.asked import Asked
 from service.cloud.config import CloudConfig
 from service.cloud.kafka import Decisions, Partitions
 from service.cloud.lake import Lake
@@ -35,13 +36,19 @@ def rescore(config: CloudConfig, stop: threading.Event) -> None:
     decisions = Decisions(config.broker, config.topics.decisions)
     rescorer = Rescorer(teachers, decisions, Lake(config.lake.folder))
     requests = Partitions(config.broker, config.topics.requests)
+    asked = None if config.asked is None else Asked(config.asked, teachers)
     try:
+        if asked is not None:
+            # From the first moment: it needs neither the broker nor the lake.
+            _log.info("answering", port=asked.start())
         while not stop.is_set() and not requests.begin(rescorer.begin):
             stop.wait(_AGAIN_S)
         _log.info("rescoring", programs=sorted(teachers), topic=config.topics.requests)
         _loop(config, stop, requests, rescorer)
     finally:
         requests.close()
+        if asked is not None:
+            asked.stop()
     _log.info("stopped", **asdict(rescorer.counts))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from service.config import Broker, ReadableFolder, Section, path_of
+from service.config import Address, Broker, IdentityName, PrivateFile, ReadableFile, ReadableFolder, Section, path_of
 from service.config_file import ConfigError
 
 
@@ -27,6 +27,19 @@ class LakeSection(Section):
     seconds: float = Field(60.0, gt=0, le=3600, examples=["60"], description="or when a row waited so long")
 
 
+class Asked(Section):
+    """`[asked]`: where PoPs ask at once, over mutual TLS, and which of them may."""
+
+    listen: Address = Field(examples=['"0.0.0.0:7444"'])
+    certificate: ReadableFile = Field(examples=['"certificates/cloud.example.pem"'])
+    key: PrivateFile = Field(examples=['"certificates/cloud.example.key"'])
+    client_ca: ReadableFile = Field(examples=['"certificates/ca.pem"'])
+    allow: list[IdentityName] = Field(
+        min_length=1, examples=['["dns:ams1.example"]'], description="what the PoPs' certificates are of"
+    )
+    threads: int = Field(4, ge=1, le=256, examples=["4"], description="questions that are answered at a time")
+
+
 class Program(Section):
     """`[program.<name>]`: whose teacher scores the program."""
 
@@ -40,6 +53,7 @@ class CloudConfig(Section):
     broker: Broker
     topics: Topics = Topics(requests="fraudgate.rescore", decisions="fraudgate.rescored")
     lake: LakeSection
+    asked: Asked | None = Field(None, description="without it, nothing is answered but by topic")
     program: dict[str, Program] = Field(min_length=1)
 
 

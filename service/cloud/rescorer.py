@@ -17,7 +17,7 @@ import structlog
 from service.cloud import columns
 from service.cloud.columns import Malformed, Requests
 from service.cloud.lake import Kept, Lake, Part, Rescored, Through
-from service.cloud.teacher import Teacher, answers
+from service.cloud.teacher import Teacher, Teachers, answers
 
 # Rows of one run of the model: beyond it a run gains nothing, and its rows leave the caches.
 BATCH: Final = 4096
@@ -80,7 +80,7 @@ class Rescorer:
     """Scores with `teachers`, by program; publishes to `sink`; keeps in `lake`."""
 
     def __init__(self, teachers: Mapping[str, Teacher], sink: Sink, lake: Lake) -> None:
-        self._teachers = teachers
+        self._teachers = Teachers(teachers)
         self._sink = sink
         self._lake = lake
         self._partitions: dict[tuple[str, int], _Partition] = {}
@@ -113,8 +113,8 @@ class Rescorer:
                 continue
             if requests is not None:
                 by_program[requests.head.program].append((partition, requests))
-        for program, taken in by_program.items():
-            self._score(self._teachers[program], taken)
+        for taken in by_program.values():
+            self._score(self._teachers.of(taken[0][1].head), taken)
 
     def keep(self) -> None:
         """Have what is held written to the lake, once all of it is published, and the part before it is written.
@@ -149,11 +149,7 @@ class Rescorer:
     def _fresh(self, partition: _Partition, requests: Requests) -> Requests | None:
         """The rows that did not come before; none where all did. Raises Malformed where no teacher here can score."""
         head, of = requests.head, requests.columns
-        teacher = self._teachers.get(head.program)
-        if teacher is None:
-            raise Malformed("program: has no teacher here")
-        if teacher.plan_digest != head.plan_digest:
-            raise Malformed("plan_digest: is another plan than the teacher's")
+        self._teachers.of(head)
         who = (head.pop, head.program)
         epoch, sequence = partition.through.get(who, (0, 0))
         new = (of["epoch"] > epoch) | ((of["epoch"] == epoch) & (of["sequence"] > sequence))

@@ -1,5 +1,6 @@
 """The teacher of a bundle, as the cloud runs it: rows in, what a policy can decide on out."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from fraudgate.v1 import rescore_pb2
 from models.manifest import Bundle, digest_at
 from models.scorer import Scorer
 from models.table import Table
-from service.cloud.columns import Answers, verdicts
+from service.cloud.columns import Answers, Malformed, verdicts
 
 
 class Teacher(NamedTuple):
@@ -28,6 +29,22 @@ class Teacher(NamedTuple):
         """Fraud probability and risk score of float32 rows [n, f]: float64 [n] each."""
         log_odds = self.scorer.log_odds(rows).astype(np.float64)
         return self.probability.at(log_odds), self.risk.at(log_odds)
+
+
+class Teachers:
+    """The teachers of a cloud, by program: the one place where a request finds the one that scores it."""
+
+    def __init__(self, teachers: Mapping[str, Teacher]) -> None:
+        self._teachers = teachers
+
+    def of(self, head: rescore_pb2.RescoreRequest) -> Teacher:
+        """The teacher of a request's program and plan. Raises Malformed where there is none."""
+        teacher = self._teachers.get(head.program)
+        if teacher is None:
+            raise Malformed("program: has no teacher here")
+        if teacher.plan_digest != head.plan_digest:
+            raise Malformed("plan_digest: is another plan than the teacher's")
+        return teacher
 
 
 def load(bundle: Path, digest: str | None = None) -> Teacher:

@@ -27,7 +27,7 @@ _AGAIN_S: Final = 0.5
 _SESSION_S: Final = 10.0
 _TELL_S: Final = 60.0
 
-Kind = Literal["labels", "outcomes"]
+Kind = Literal["labels", "outcomes", "control"]
 
 _log = structlog.get_logger()
 
@@ -95,7 +95,11 @@ def application(
     )
     # An application without any topic would wait for ever: this one stays empty.
     app.agent(app.topic(stream.lease, key_type=bytes, value_type=bytes), name="lease")(_nothing)
-    told: dict[Kind, str | None] = {"labels": stream.labels, "outcomes": stream.outcomes}
+    told: dict[Kind, str | None] = {
+        "labels": stream.labels,
+        "outcomes": stream.outcomes,
+        "control": stream.control,
+    }
     for kind, topic in told.items():
         if topic is not None:
             app.agent(app.topic(topic, key_type=bytes, value_type=bytes), name=kind)(_agent(server, kind))
@@ -143,7 +147,7 @@ def _in_bulk(intake: Intake, over: threading.Event) -> type["faust.Service"]:
 def _tell(server: "engine.Server", intakes: list[Intake]) -> Any:
     async def tell() -> None:
         counted = await asyncio.get_running_loop().run_in_executor(None, server.stats)
-        lags = {intake.topic: round(intake.lag_s(), 1) for intake in intakes if intake.is_mirror}
-        _log.info("stream", transactions=counted["transactions"], passed=counted["passed"], mirror_lag_s=lags)
+        lags = {intake.topic: sum(intake.lags.values()) for intake in intakes}
+        _log.info("stream", transactions=counted["transactions"], passed=counted["passed"], lag=lags)
 
     return tell

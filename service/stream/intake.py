@@ -20,7 +20,7 @@ _WAIT_S: Final = 0.1
 _FULL_S: Final = 0.02
 _AGAIN_S: Final = 1.0
 _METADATA_S: Final = 5.0
-# How often is looked where other places' partitions end.
+# How often is looked where partitions end.
 _LOOK_S: Final = 1.0
 # What the client fetches ahead, at most.
 _AHEAD_KBYTES: Final = 16_384
@@ -53,6 +53,9 @@ class Intake:
         self._seen: tuple[float, dict[int, int]] | None = None
         # Where each partition was begun.
         self._begun: dict[int, int] = {}
+        self._measured = 0.0
+        self.lags: dict[int, int] = {}
+        """By partition, how many records were not handed over, as far as the broker has said."""
 
     def run(self, stop: threading.Event) -> None:
         """Take until `stop`. One that was told to stop before ends first."""
@@ -124,8 +127,27 @@ class Intake:
         if messages:
             messages += consumer.consume(self._poll - 1, timeout=0)
             self._hand(consumer, messages, stop)
+        self._measure(consumer, [])
         if self.is_mirror:
             self._look(consumer)
+
+    def _measure(self, consumer: Consumer, waiting: list[Message]) -> None:
+        """Notes now and then how far behind its end each partition is taken; `waiting` was read and is not.
+
+        Ends are those that were fetched last; of partitions that stand still the broker is asked.
+        """
+        if time.monotonic() - self._measured < _LOOK_S:
+            return
+        self._measured = time.monotonic()
+        read = {place.partition: max(place.offset, self._begun[place.partition]) for place in _places(consumer)}
+        for message in reversed(waiting):
+            read[message.partition()] = message.offset()
+        lags = {}
+        for partition, at in read.items():
+            place = TopicPartition(self.topic, partition)
+            _, end = consumer.get_watermark_offsets(place, timeout=_METADATA_S, cached=not waiting)
+            lags[partition] = max(end - at, 0)
+        self.lags = lags
 
     def _look(self, consumer: Consumer) -> None:
         """Looks now and then where the partitions end, and notes when all that was there then is read."""
@@ -139,10 +161,8 @@ class Intake:
             self._seen = now, ends
         if self._seen is not None:
             at, ends = self._seen
-            read = dict(self._begun)
-            for place in consumer.position(consumer.assignment()):
-                # Nothing was read of one that has no position.
-                read[place.partition] = max(place.offset, read[place.partition])
+            # Nothing was read of one that has no position.
+            read = {place.partition: max(place.offset, self._begun[place.partition]) for place in _places(consumer)}
             if all(read[partition] >= end for partition, end in ends.items()):
                 self._current, self._seen = at, None
 
@@ -158,6 +178,13 @@ class Intake:
                 _log.warning("the engine takes nothing for now", topic=self.topic)
                 consumer.pause(consumer.assignment())
                 paused = True
+            self._measure(consumer, waiting)
             stop.wait(_FULL_S)
         if paused:
             consumer.resume(consumer.assignment())
+
+
+def _places(consumer: Consumer) -> list[TopicPartition]:
+    """Where each partition is read next; below 0 where nothing of it was read."""
+    places: list[TopicPartition] = consumer.position(consumer.assignment())
+    return places

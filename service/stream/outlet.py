@@ -36,7 +36,10 @@ class Outlet:
         self._failed: KafkaError | None = None
         self._kept = 0.0
         self._behind = True
-        self.delivered = 0
+        self.delivered = dict.fromkeys(self._topics, 0)
+        """How many of each left since the start; those that a death repeats count again."""
+        self.waiting = 0
+        """Inputs that are journaled and were not looked at."""
 
     def is_behind(self) -> bool:
         """Whether something is journaled that was not looked at, or waits for its delivery."""
@@ -85,8 +88,10 @@ class Outlet:
         if leaves or now - self._kept > _KEEP_S:
             cursor.keep(through)
             self._kept = now
-        self._behind = cursor.behind() > 0
-        self.delivered += len(leaves)
+        self.waiting = cursor.behind()
+        self._behind = self.waiting > 0
+        for said, *_ in leaves:
+            self.delivered[said] += 1
         return bool(leaves)
 
     def _produce(

@@ -18,6 +18,7 @@ from service.stream.outlet import Outlet
 
 _LOOK_S: Final = 0.1
 _AGAIN_S: Final = 1.0
+_TELL_S: Final = 0.5
 _GOODBYE_S: Final = 5.0
 
 _log = structlog.get_logger()
@@ -66,6 +67,27 @@ class Worker:
         self._over.set()
         self._leaving.join()
 
+    def stats(self) -> dict[str, int]:
+        """Counters and gauges, by name; of each partition what was not handed over yet."""
+        lags = {
+            f"stream_lag.{intake.topic}.{partition}": lag
+            for intake in self.intakes
+            for partition, lag in intake.lags.items()
+        }
+        mirrors = {
+            f"mirror_lag_ms.{each.topic}": round(each.lag_s() * 1_000) for each in self.intakes if each.is_mirror
+        }
+        return (
+            lags
+            | mirrors
+            | {
+                "stream_lease": int(self.lease.held.is_set()),
+                "stream_decisions": self.outlet.delivered["decision"],
+                "stream_dead_letters": self.outlet.delivered["dead letter"],
+                "stream_waiting": self.outlet.waiting,
+            }
+        )
+
     async def _host(self) -> None:
         """Hosts the application as long as this worker has the lease; again and again."""
         from service.stream.application import application
@@ -97,5 +119,11 @@ class Worker:
             await asyncio.to_thread(self._server.mirror_behind, behind)
             await asyncio.sleep(_LOOK_S)
 
+    async def _tell(self) -> None:
+        """Says to the engine what is counted here, so that its statistics hold all."""
+        while not self._no_more.is_set():
+            await asyncio.to_thread(self._server.tell, self.stats())
+            await asyncio.sleep(_TELL_S)
+
     async def _run(self) -> None:
-        await asyncio.gather(self._host(), self._watch())
+        await asyncio.gather(self._host(), self._watch(), self._tell())

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+import engine
 from fraudgate.v1 import rescore_pb2, transaction_pb2
 from models.scorer import Scorer as Forest
 from models.table import Table
+from service import certificates
 from service.cloud.teacher import Teacher
 from tests.scorer import FEATURES, Program, Scorer, running_scorer, small_model
 from tests.stream.records import Record, purchase
@@ -71,9 +73,13 @@ def pop(
     rescore: dict[str, object] | None = None,
     spool_inputs: int = 1_000_000,
     promise: str = "written",
+    made: Callable[[engine.Server, certificates.Folder], None] | None = None,
     **policy: object,
 ) -> Iterator[Scorer]:
-    """A PoP with a journal. Everything is of the control share unless `rescore` says otherwise."""
+    """A PoP with a journal. Everything is of the control share unless `rescore` says otherwise.
+
+    made: see `running_scorer`.
+    """
     declared = {"control_share": 1.0, "labels": False} if rescore is None else rescore
     plan = FEATURES.compile()
     program = Program(
@@ -94,7 +100,8 @@ def pop(
         "snapshot_inputs": None,
         "snapshots": 2,
     }
-    with running_scorer(path, journal_key=KEY, journal=journal, programs=[program], ahead_us=None) as scorer:
+    configured: dict[str, object] = {"journal": journal, "ahead_us": None}
+    with running_scorer(path, journal_key=KEY, programs=[program], made=made, **configured) as scorer:
         yield scorer
 
 

@@ -47,7 +47,8 @@ def test_what_was_promised_is_shipped_scored_by_the_teacher_and_taken_in_once(tm
         assert all(decision.receipt.rescore_queued for decision in answered.values())
         forwarder = ship(scorer, shipped)
         assert shipped.sequences() == [answered[n].receipt.sequence for n in range(500)]
-        assert scorer.server.stats()["rescore_shipped"] == 500
+        stats = scorer.server.stats()
+        assert (stats["rescore_shipped"], stats["rescore_spool"]) == (500, 0)
         rescorer = cloud(tmp_path, shipped, told)
 
         assert scorer.server.take("rescored", told.records()) == len(told.values)
@@ -121,7 +122,8 @@ def test_at_its_bound_the_spool_admits_no_more_and_goes_on_when_it_was_shipped(t
         before = score(scorer, range(80))
         assert [n for n in range(80) if before[n].receipt.rescore_queued] == list(range(50))
         assert [n for n in range(80) if before[n].receipt.rescore_spool_full] == list(range(50, 80))
-        assert scorer.server.stats()["rescore_spool_full"] == 30
+        stats = scorer.server.stats()
+        assert (stats["rescore_spool_full"], stats["rescore_spool"]) == (30, 80)
         with pytest.raises(OSError, match="away"):
             forwarder.step()
         assert not score(scorer, range(80, 81))[80].receipt.rescore_queued

@@ -11,14 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 
+from service import certificates, serving
 from tests.broker import Broker
+from tests.scorer import FEATURES, small_model
 
+KEY = bytes(range(32))
 Read = list[tuple[str, bytes, dict[str, bytes]]]
 
 
@@ -41,17 +45,9 @@ class Pop:
 
     def start(self) -> None:
         """Starts its process; returns when it serves calls."""
-        certificate, key = self.broker.client()
-        at = {
-            "servers": self.broker.address,
-            "ca": str(self.broker.ca),
-            "certificate": str(certificate),
-            "key": str(key),
-        }
-        said = {"path": str(self.path), "stream": at | self.topics}
         log = (self.path / "log").open("a")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.stream.serving", json.dumps(said)],
+            [sys.executable, "-m", "tests.stream.serving", str(self._configured())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -85,21 +81,28 @@ class Pop:
         return (self.path / "log").read_text()
 
     def produce(
-        self, values: list[bytes], keys: list[str] | None = None, to: str = "transactions", within_s: float = 60.0
+        self,
+        values: list[bytes],
+        keys: list[str] | None = None,
+        to: str = "transactions",
+        within_s: float = 60.0,
+        partition: int = -1,
+        compression: str = "none",
     ) -> None:
-        """Puts records into one of its topics, in order, each once."""
+        """Puts records into one of its topics, in order, each once. partition: -1 is where the key says."""
         producer = Producer(
             self.broker.plain(
                 **{
                     "queue.buffering.max.messages": 1_000_000,
                     "linger.ms": 5,
                     "enable.idempotence": True,
+                    "compression.type": compression,
                     "reconnect.backoff.max.ms": 500,
                 }
             )
         )
         for place, value in enumerate(values):
-            producer.produce(self.topics[to], value, None if keys is None else keys[place])
+            producer.produce(self.topics[to], value, None if keys is None else keys[place], partition)
         assert producer.flush(within_s) == 0
 
     def count(self, topic: str) -> int:
@@ -135,12 +138,62 @@ class Pop:
         assert len(found) >= count, f"{len(found)} of {count} in {topic}: {self.said()[-2_000:]}"
         return found
 
+    def _configured(self) -> Path:
+        """Writes its configuration, and all that this names."""
+        clients = {"all.example": ["scoring", "feedback"], "operator.example": ["operation"]}
+        folder = certificates.make(self.path / "certificates", clients=list(clients))
+        for secret in (folder.hash_key, folder.journal_key):
+            secret.write_text(KEY.hex())
+        plan = FEATURES.compile()
+        (self.path / "plan.json").write_bytes(plan.json)
+        (self.path / "model").mkdir(exist_ok=True)
+        files = serving.MANIFEST, serving.MODEL
+        for name, content in zip(files, small_model(plan.digest, plan.features), strict=True):
+            (self.path / "model" / name).write_bytes(content)
+        certificate, key = self.broker.client()
+        at = {"servers": self.broker.address, "ca": self.broker.ca, "certificate": certificate, "key": key}
+        tables: dict[str, dict[str, Any]] = {
+            "server": {
+                "listen": "127.0.0.1:0",
+                "certificate": folder.server.certificate,
+                "key": folder.server.key,
+                "client_ca": folder.ca.certificate,
+                "ahead_s": "unbounded",
+                "known_ids": 1_000_000,
+            },
+            "keys": {"hash_key": folder.hash_key},
+            "journal": {"folder": self.path / "journal", "key": folder.journal_key, "segment_bytes": 1 << 24},
+            "stream": at | self.topics,
+            "program.shop": {
+                "plan": self.path / "plan.json",
+                "model": self.path / "model",
+                "mode": "decide",
+                "challenge": 40.0,
+                "decline": 60.0,
+                "complete_since": datetime(1970, 1, 1, tzinfo=UTC),
+            },
+        }
+        lines = [line for name, table in tables.items() for line in (f"[{name}]", *_lines(table))]
+        for client, allow in clients.items():
+            lines += ["[[identity]]", *_lines({"name": f"dns:{client}", "allow": allow})]
+        path = self.path / "fraudgate.toml"
+        path.write_text("\n".join(lines))
+        return path
+
     def _line(self) -> str:
         assert self.process is not None
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.said()[-4_000:]
         return line
+
+
+def _lines(table: dict[str, Any]) -> list[str]:
+    """A table of TOML; JSON writes most of what stands in one the same."""
+    return [
+        f"{name} = {value.isoformat() if isinstance(value, datetime) else json.dumps(value, default=str)}"
+        for name, value in table.items()
+    ]
 
 
 @pytest.fixture

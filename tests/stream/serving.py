@@ -1,4 +1,5 @@
-"""A PoP of tests/scorer.py whose stream door is open, in a process of its own: `python -m tests.stream.serving JSON`.
+"""A PoP with its stream door open, in a process of its own, as `fraudgate serve` makes it:
+`python -m tests.stream.serving CONFIG`. It imports what a PoP needs and no more, because it is started often.
 
 Prints its port. With a line on its standard input it stops well, and prints its digest and what it counted.
 """
@@ -9,28 +10,23 @@ import json
 import sys
 from pathlib import Path
 
-from service import logs
-from service.config import Stream
-from service.stream.worker import Worker
-from tests.scorer import journal_settings, running_scorer
-
-KEY = bytes(range(32))
+from service import config_file, logs, serving
 
 
-def main(given: str) -> None:
+def main(path: str) -> None:
     logs.configure()
-    said = json.loads(given)
-    path = Path(said["path"])
-    journal = journal_settings(path / "journal", segment_bytes=1 << 24)
-    with running_scorer(path, journal_key=KEY, journal=journal, ahead_us=None, known_ids=1_000_000) as scorer:
-        worker = Worker(scorer.server, Stream.model_validate(said["stream"]), path / "journal")
-        worker.start()
-        print(scorer.port, flush=True)
-        sys.stdin.readline()
-        worker.take_no_more()
-        counted = {"digest": scorer.server.digest(), "offsets": scorer.server.offsets(), **scorer.server.stats()}
-        worker.finish(10.0)
-        print(json.dumps(counted), flush=True)
+    config = config_file.read(Path(path), {})
+    server = serving.prepared(config)
+    port = server.start()
+    worker = serving.streamed(config, server)
+    assert worker is not None
+    print(port, flush=True)
+    sys.stdin.readline()
+    worker.take_no_more()
+    counted = {"digest": server.digest(), "offsets": server.offsets(), **server.stats()}
+    server.drain(5.0)
+    worker.finish(10.0)
+    print(json.dumps(counted), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,16 +15,15 @@ import engine
 from fraudgate.v1 import decision_pb2, feedback_pb2, scoring_pb2, stream_pb2, transaction_pb2
 from service import certificates
 from tests.scorer import FEATURES, small_model
-from tests.stream.conftest import Pop
+from tests.stream.conftest import KEY, Pop
 from tests.stream.records import purchase
-from tests.stream.serving import KEY
 
 PARITY = 200_000 if os.environ.get("FRAUDGATE_PROVE") else 20_000
 
 
-def channel(pop: Pop) -> grpc.Channel:
+def channel(pop: Pop, identity: str = "all") -> grpc.Channel:
     folder = certificates.Folder(pop.path / "certificates")
-    leaf = folder.client("all.example")
+    leaf = folder.client(f"{identity}.example")
     credentials = grpc.ssl_channel_credentials(
         folder.ca.certificate.read_bytes(), leaf.key.read_bytes(), leaf.certificate.read_bytes()
     )

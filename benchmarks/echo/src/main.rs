@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tls = acceptor(&TlsFiles {
         certificate: file()??,
         key: file()??,
-        client_ca: file()??,
+        ca: file()??,
     })?;
     let hour = Duration::from_secs(3600);
     let transport = Rc::new(Transport {
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             age: hour,
             grace: hour,
         },
-        traffic: Traffic::default(),
+        traffic: Rc::<Traffic>::default(),
         leaving: Rc::<Signal>::default(),
         failure: Rc::<Failure>::default(),
     });
@@ -94,5 +94,6 @@ fn decision() -> Decision {
             received_at_us: 1_700_000_000_000_000,
             ..Receipt::default()
         }),
+        rescored: None,
     }
 }

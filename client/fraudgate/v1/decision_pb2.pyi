@@ -82,12 +82,30 @@ DURABILITY_SYNCED: Durability
 DURABILITY_NOT_TAKEN: Durability
 
 class Decision(_message.Message):
-    __slots__ = ("assessment", "receipt")
+    __slots__ = ("assessment", "receipt", "rescored")
     ASSESSMENT_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    RESCORED_FIELD_NUMBER: _ClassVar[int]
     assessment: Assessment
     receipt: Receipt
-    def __init__(self, assessment: _Optional[_Union[Assessment, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
+    rescored: Rescored
+    def __init__(self, assessment: _Optional[_Union[Assessment, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., rescored: _Optional[_Union[Rescored, _Mapping]] = ...) -> None: ...
+
+class Rescored(_message.Message):
+    __slots__ = ("verdict", "policy_verdict", "fraud_probability", "risk_score", "model_digest", "sequence")
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERDICT_FIELD_NUMBER: _ClassVar[int]
+    FRAUD_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    RISK_SCORE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    verdict: Verdict
+    policy_verdict: Verdict
+    fraud_probability: float
+    risk_score: float
+    model_digest: bytes
+    sequence: int
+    def __init__(self, verdict: _Optional[_Union[Verdict, str]] = ..., policy_verdict: _Optional[_Union[Verdict, str]] = ..., fraud_probability: _Optional[float] = ..., risk_score: _Optional[float] = ..., model_digest: _Optional[bytes] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Assessment(_message.Message):
     __slots__ = ("verdict", "policy_verdict", "override", "propensity", "review", "tier", "cause", "fraud_probability", "risk_score", "anomaly_score", "reasons", "lateness", "missing_features", "incomplete_features", "approximate_features", "dropped_attributes", "model_digest", "plan_digest", "policy_digest", "mirror_behind")

@@ -26,7 +26,7 @@ from fraudgate.v1 import decision_pb2 as fraudgate_dot_v1_dot_decision__pb2
 from fraudgate.v1 import transaction_pb2 as fraudgate_dot_v1_dot_transaction__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66raudgate/v1/operation.proto\x12\x0c\x66raudgate.v1\x1a\x1b\x66raudgate/v1/decision.proto\x1a\x1e\x66raudgate/v1/transaction.proto\"H\n\x0c\x45raseRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\'\n\x06\x65ntity\x18\x02 \x01(\x0b\x32\x17.fraudgate.v1.EntityKey\"E\n\rEraseResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.fraudgate.v1.Receipt\x12\x0c\n\x04held\x18\x02 \x01(\x08\x32M\n\tOperation\x12@\n\x05\x45rase\x12\x1a.fraudgate.v1.EraseRequest\x1a\x1b.fraudgate.v1.EraseResponseB\x13\n\x0fio.fraudgate.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x66raudgate/v1/operation.proto\x12\x0c\x66raudgate.v1\x1a\x1b\x66raudgate/v1/decision.proto\x1a\x1e\x66raudgate/v1/transaction.proto\"\x0e\n\x0cStatsRequest\"w\n\rStatsResponse\x12\x37\n\x06values\x18\x01 \x03(\x0b\x32\'.fraudgate.v1.StatsResponse.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"H\n\x0c\x45raseRequest\x12\x0f\n\x07program\x18\x01 \x01(\t\x12\'\n\x06\x65ntity\x18\x02 \x01(\x0b\x32\x17.fraudgate.v1.EntityKey\"E\n\rEraseResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.fraudgate.v1.Receipt\x12\x0c\n\x04held\x18\x02 \x01(\x08\x32\x8f\x01\n\tOperation\x12@\n\x05\x45rase\x12\x1a.fraudgate.v1.EraseRequest\x1a\x1b.fraudgate.v1.EraseResponse\x12@\n\x05Stats\x12\x1a.fraudgate.v1.StatsRequest\x1a\x1b.fraudgate.v1.StatsResponseB\x13\n\x0fio.fraudgate.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +34,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fraudgate.v1.operation_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017io.fraudgate.v1P\001'
-  _globals['_ERASEREQUEST']._serialized_start=107
-  _globals['_ERASEREQUEST']._serialized_end=179
-  _globals['_ERASERESPONSE']._serialized_start=181
-  _globals['_ERASERESPONSE']._serialized_end=250
-  _globals['_OPERATION']._serialized_start=252
-  _globals['_OPERATION']._serialized_end=329
+  _globals['_STATSRESPONSE_VALUESENTRY']._loaded_options = None
+  _globals['_STATSRESPONSE_VALUESENTRY']._serialized_options = b'8\001'
+  _globals['_STATSREQUEST']._serialized_start=107
+  _globals['_STATSREQUEST']._serialized_end=121
+  _globals['_STATSRESPONSE']._serialized_start=123
+  _globals['_STATSRESPONSE']._serialized_end=242
+  _globals['_STATSRESPONSE_VALUESENTRY']._serialized_start=197
+  _globals['_STATSRESPONSE_VALUESENTRY']._serialized_end=242
+  _globals['_ERASEREQUEST']._serialized_start=244
+  _globals['_ERASEREQUEST']._serialized_end=316
+  _globals['_ERASERESPONSE']._serialized_start=318
+  _globals['_ERASERESPONSE']._serialized_end=387
+  _globals['_OPERATION']._serialized_start=390
+  _globals['_OPERATION']._serialized_end=533
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OperationStub:
-    """Changes what a running scorer holds. An identity is allowed it apart from scoring and feedback. Refusals as for Scoring.
+    """Looks into a running scorer, and changes what it holds. An identity is allowed it apart from scoring and feedback. Refusals as for Scoring.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,26 @@ class OperationStub:
                 request_serializer=fraudgate_dot_v1_dot_operation__pb2.EraseRequest.SerializeToString,
                 response_deserializer=fraudgate_dot_v1_dot_operation__pb2.EraseResponse.FromString,
                 _registered_method=True)
+        self.Stats = channel.unary_unary(
+                '/fraudgate.v1.Operation/Stats',
+                request_serializer=fraudgate_dot_v1_dot_operation__pb2.StatsRequest.SerializeToString,
+                response_deserializer=fraudgate_dot_v1_dot_operation__pb2.StatsResponse.FromString,
+                _registered_method=True)
 
 
 class OperationServicer:
-    """Changes what a running scorer holds. An identity is allowed it apart from scoring and feedback. Refusals as for Scoring.
+    """Looks into a running scorer, and changes what it holds. An identity is allowed it apart from scoring and feedback. Refusals as for Scoring.
     """
 
     def Erase(self, request, context):
         """Erases one key of one entity of one program. Saying the same again is harmless.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Stats(self, request, context):
+        """What the scorer has counted and how it stands.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +73,11 @@ def add_OperationServicer_to_server(servicer, server):
                     request_deserializer=fraudgate_dot_v1_dot_operation__pb2.EraseRequest.FromString,
                     response_serializer=fraudgate_dot_v1_dot_operation__pb2.EraseResponse.SerializeToString,
             ),
+            'Stats': grpc.unary_unary_rpc_method_handler(
+                    servicer.Stats,
+                    request_deserializer=fraudgate_dot_v1_dot_operation__pb2.StatsRequest.FromString,
+                    response_serializer=fraudgate_dot_v1_dot_operation__pb2.StatsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'fraudgate.v1.Operation', rpc_method_handlers)
@@ -70,7 +87,7 @@ def add_OperationServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Operation:
-    """Changes what a running scorer holds. An identity is allowed it apart from scoring and feedback. Refusals as for Scoring.
+    """Looks into a running scorer, and changes what it holds. An identity is allowed it apart from scoring and feedback. Refusals as for Scoring.
     """
 
     @staticmethod
@@ -90,6 +107,33 @@ class Operation:
             '/fraudgate.v1.Operation/Erase',
             fraudgate_dot_v1_dot_operation__pb2.EraseRequest.SerializeToString,
             fraudgate_dot_v1_dot_operation__pb2.EraseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Stats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fraudgate.v1.Operation/Stats',
+            fraudgate_dot_v1_dot_operation__pb2.StatsRequest.SerializeToString,
+            fraudgate_dot_v1_dot_operation__pb2.StatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

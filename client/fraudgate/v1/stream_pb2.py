@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from fraudgate.v1 import operation_pb2 as fraudgate_dot_v1_dot_operation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x66raudgate/v1/stream.proto\x12\x0c\x66raudgate.v1\"\x8d\x01\n\nDeadLetter\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x04 \x01(\r\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06sha256\x18\x06 \x01(\x0c\x12\r\n\x05\x65poch\x18\x07 \x01(\x04\x12\x10\n\x08sequence\x18\x08 \x01(\x04\x42\x13\n\x0fio.fraudgate.v1P\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x66raudgate/v1/stream.proto\x12\x0c\x66raudgate.v1\x1a\x1c\x66raudgate/v1/operation.proto\"@\n\x07\x43ontrol\x12+\n\x05\x65rase\x18\x01 \x01(\x0b\x32\x1a.fraudgate.v1.EraseRequestH\x00\x42\x08\n\x06\x63hange\"\x8d\x01\n\nDeadLetter\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x04 \x01(\r\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06sha256\x18\x06 \x01(\x0c\x12\r\n\x05\x65poch\x18\x07 \x01(\x04\x12\x10\n\x08sequence\x18\x08 \x01(\x04\x42\x13\n\x0fio.fraudgate.v1P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,6 +33,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fraudgate.v1.stream_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017io.fraudgate.v1P\001'
-  _globals['_DEADLETTER']._serialized_start=44
-  _globals['_DEADLETTER']._serialized_end=185
+  _globals['_CONTROL']._serialized_start=73
+  _globals['_CONTROL']._serialized_end=137
+  _globals['_DEADLETTER']._serialized_start=140
+  _globals['_DEADLETTER']._serialized_end=281
 # @@protoc_insertion_point(module_scope)

@@ -1,8 +1,16 @@
+from fraudgate.v1 import operation_pb2 as _operation_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Optional as _Optional
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Control(_message.Message):
+    __slots__ = ("erase",)
+    ERASE_FIELD_NUMBER: _ClassVar[int]
+    erase: _operation_pb2.EraseRequest
+    def __init__(self, erase: _Optional[_Union[_operation_pb2.EraseRequest, _Mapping]] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
     __slots__ = ("topic", "partition", "offset", "code", "reason", "sha256", "epoch", "sequence")

@@ -49,6 +49,8 @@ pub struct Admitted {
     /// The bytes that it came as, where nobody waits for its answer: then it is taken or left, and never only read; and
     /// what becomes of it is journaled, also when it repeats an id or is refused. `None` where a caller is answered.
     pub unanswered: Option<Bytes>,
+    /// Its caller waits, and may wait for the cloud's word where the answer is uncertain. Doors set it.
+    pub asks: bool,
     /// The highest rung on which it may be answered. The gate admits to the highest; doors and the journal lower it.
     pub admission: Admission,
     /// The segment of the program's declared default that it falls into.
@@ -234,6 +236,7 @@ impl Gate {
             mirror_behind: false,
             position: None,
             unanswered: None,
+            asks: false,
             admission: Admission::Full,
             segment: Segment::default(),
             transaction: Transaction {

@@ -38,7 +38,7 @@ impl Taken {
 }
 
 /// The place of an id, valid while it is among the newest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(u64);
 
 /// The index of ids. All of its memory is taken, and touched, when it is made: none of it is a transaction's to wait for.

@@ -19,9 +19,10 @@ use crate::{
     ladder::{Admission, Cause},
     model::{Model, Size},
     plan::Plan,
-    policy::{Cap, Policy, Segment},
-    rescore::Rescored,
+    policy::{Cap, Policy, Segment, Verdict},
+    rescore::{self, Rescored, Row},
     transaction::{AmountMinor, EventTime, KeyHash, Kind, Transaction},
+    wire,
 };
 use rungs::Rows;
 
@@ -66,6 +67,7 @@ struct Waiting {
     seen: Seen,
     dropped: u16,
     mirror_behind: bool,
+    asks: bool,
     admission: Admission,
     segment: Segment,
     event_time: EventTime,
@@ -84,6 +86,7 @@ impl Waiting {
             seen,
             dropped: admitted.dropped,
             mirror_behind: admitted.mirror_behind,
+            asks: admitted.asks,
             admission: admitted.admission.or_lower(available),
             segment: admitted.segment,
             event_time: transaction.event_time,
@@ -271,12 +274,31 @@ impl Program {
         seen
     }
 
-    /// Takes in what the cloud said of a transaction.
+    /// Takes in what the cloud said of a transaction. What a door asked for changes nothing: it comes by the topic too.
     pub(crate) fn review(&mut self, rescored: &Rescored) {
+        if rescored.asked {
+            return;
+        }
         self.reviewed.take(rescored);
         if let Some(label) = rescored.label() {
             self.history.label(&self.plan, &label);
         }
+    }
+
+    /// The question that the cloud is asked of a transaction whose answer is uncertain.
+    pub(crate) fn question(&self, row: Row<impl Iterator<Item = f32>>) -> Option<wire::RescoreRequest> {
+        let model_digest = self.model.as_ref().map_or(&[][..], |model| &model.digest);
+        rescore::of_one(&self.name, &self.plan, &self.policy, model_digest, row)
+    }
+
+    /// Whether it declares what is scored again.
+    pub fn is_scored_again(&self) -> bool {
+        self.policy.again.is_some()
+    }
+
+    /// The verdict that holds by the policy's own.
+    pub fn overrule(&self, own: Verdict) -> Verdict {
+        self.policy.overrule(own).0
     }
 
     /// Its place in the engine.

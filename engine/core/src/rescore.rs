@@ -11,7 +11,7 @@ use std::ops::Range;
 use serde::Deserialize;
 
 pub use decision::{Answered, Rescored, read};
-pub use request::{Gathered, Gathering, Unreadable};
+pub use request::{Gathered, Gathering, Row, Unreadable, of_one};
 
 use crate::{assessment::Tier, transaction::KeyHash, wire};
 
@@ -24,6 +24,8 @@ pub struct Again {
     control: u64,
     /// Whether what the cloud would decline counts as fraud until it is told otherwise.
     pub labels: bool,
+    /// Whether the cloud is asked at once, while the caller of what is uncertain waits.
+    pub hybrid: bool,
 }
 
 /// Why a transaction is to be scored again. The first that holds: a control share must be random whatever else holds.
@@ -73,6 +75,8 @@ pub(crate) struct Document {
     below_risk: Option<f64>,
     control_share: f64,
     labels: bool,
+    #[serde(default)]
+    hybrid: bool,
 }
 
 impl Again {
@@ -86,6 +90,9 @@ impl Again {
                 );
             }
         };
+        if document.hybrid && uncertain.is_none() {
+            return Err("rescore.hybrid: nothing is uncertain without from_risk and below_risk".to_owned());
+        }
         if !(0.0..=1.0).contains(&document.control_share) {
             return Err("rescore.control_share: must be a share, 0 to 1".to_owned());
         }
@@ -94,6 +101,7 @@ impl Again {
             // A float is cut to what the integer can hold.
             control: (document.control_share * 2_f64.powi(64)) as u64,
             labels: document.labels,
+            hybrid: document.hybrid,
         })
     }
 
@@ -105,11 +113,21 @@ impl Again {
             return Some(Why::Control);
         }
         match tier {
-            Tier::Full(scores) => {
-                let uncertain = self.uncertain.as_ref()?;
-                uncertain.contains(&scores.risk_score).then_some(Why::Uncertain)
-            }
+            Tier::Full(_) => self.is_uncertain(tier).then_some(Why::Uncertain),
             Tier::Reduced(..) | Tier::Default(..) => Some(Why::Degraded),
+        }
+    }
+
+    /// Whether the cloud is asked while the caller waits: of what was answered in full and is uncertain, also where it is of
+    /// the control share. What was degraded has no time, or no model here that the cloud's would be a second opinion to.
+    pub fn asks(&self, tier: &Tier) -> bool {
+        self.hybrid && self.is_uncertain(tier)
+    }
+
+    fn is_uncertain(&self, tier: &Tier) -> bool {
+        match (tier, &self.uncertain) {
+            (Tier::Full(scores), Some(uncertain)) => uncertain.contains(&scores.risk_score),
+            (Tier::Full(_), None) | (Tier::Reduced(..) | Tier::Default(..), _) => false,
         }
     }
 }
@@ -218,6 +236,7 @@ mod tests {
             r#"{"from_risk":60,"control_share":0,"labels":false}"#,
             r#"{"from_risk":60,"below_risk":101,"control_share":0,"labels":false}"#,
             r#"{"control_share":1.5,"labels":false}"#,
+            r#"{"control_share":0.5,"labels":false,"hybrid":true}"#,
             r#"{"control_share":0,"labels":false,"share":1}"#,
         ] {
             assert!(again(text).is_err(), "{text}");

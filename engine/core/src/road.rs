@@ -6,14 +6,17 @@ mod answer;
 mod asked;
 mod counts;
 mod history;
+mod question;
 mod stand_in;
 mod step;
 
+use question::Uncertain;
 use step::Step;
 pub use {
     answer::Answer,
     asked::{Asked, Refused},
     counts::{Answers, Counts, Rescores},
+    question::Question,
 };
 
 use crate::{
@@ -67,6 +70,9 @@ pub struct Engine {
     /// Answers of the drain under way that are not to be found among the known ids: to transactions that were read and not
     /// taken, and to retransmissions, whose ids others of the drain may push out.
     read: Vec<Option<Assessment>>,
+    /// Rows of the drain under way of which the cloud is to be asked, and the questions that they made.
+    uncertain: Vec<Uncertain>,
+    questions: Vec<Question>,
     /// Why no model is asked, whatever a transaction is admitted to. While state is being recovered, nothing is taken.
     held: Option<Cause>,
     /// Other places' transactions are folded here, and too far behind them.
@@ -102,6 +108,8 @@ impl Engine {
             draft: Draft::default(),
             steps: Vec::new(),
             read: Vec::new(),
+            uncertain: Vec::new(),
+            questions: Vec::new(),
             held: None,
             mirror_behind: false,
             counts: Counts::default(),
@@ -156,24 +164,28 @@ impl Engine {
             self.announce(block);
             steps.extend(block.iter().map(|asked| self.step(clock, asked, takes)));
         }
-        asked.clear();
         let spool = match &self.journal {
             Some(journal) if takes => journal.spool(self.sequence),
             Some(_) | None => Spool::None,
         };
         for program in &mut self.programs {
-            self.counts.model_failures += program.score(clock, spool, |whose, unsaid, assessment| {
+            self.counts.model_failures += program.score(clock, spool, |whose, unsaid, assessment, row| {
                 self.counts.answers.count(&assessment.tier);
                 self.counts.rescores.count(assessment.rescore);
                 if let Some(unsaid) = unsaid {
                     self.draft.say(unsaid, &assessment);
                 }
                 match whose {
-                    Whose::Taken(place) => self.known.answer(place, assessment),
+                    Whose::Taken(place) => {
+                        self.uncertain.extend(row.map(|row| Uncertain::new(place, row)));
+                        self.known.answer(place, assessment);
+                    }
                     Whose::Read(place) => self.read[place] = Some(assessment),
                 }
             });
         }
+        self.ask_of_uncertain(asked, &steps);
+        asked.clear();
         self.repeat(clock, &steps);
         if let Some(journal) = &mut self.journal
             && !self.draft.is_empty()

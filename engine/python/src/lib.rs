@@ -7,6 +7,7 @@ mod table;
 mod table_backfill;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -110,13 +111,22 @@ impl Server {
         let tls = TlsFiles {
             certificate: certificate_pem.to_vec(),
             key: key_pem.to_vec(),
-            client_ca: client_ca_pem.to_vec(),
+            ca: client_ca_pem.to_vec(),
         };
         let made = server::Server::new(config, hash_key, &tls).map_err(value_error)?;
         Ok(Server {
             state: Mutex::new(State::Made(Box::new(made))),
             cursors: OnceLock::new(),
         })
+    }
+
+    fn ask_cloud(&self, settings: &[u8], certificate_pem: &[u8], key_pem: &[u8], ca_pem: &[u8]) -> PyResult<()> {
+        let tls = TlsFiles {
+            certificate: certificate_pem.to_vec(),
+            key: key_pem.to_vec(),
+            ca: ca_pem.to_vec(),
+        };
+        self.made(|server| server.ask_cloud(settings, &tls).map_err(value_error))
     }
 
     #[pyo3(signature = (name, plan, policy, model, complete_since_us, reduced=None))]
@@ -278,6 +288,12 @@ impl Server {
     fn mirror_behind(&self, py: Python<'_>, behind: bool) -> PyResult<()> {
         let running = self.running()?;
         py.detach(|| running.mirror_behind(behind)).map_err(runtime_error)
+    }
+
+    fn tell(&self, py: Python<'_>, stats: BTreeMap<String, u64>) -> PyResult<()> {
+        let running = self.running()?;
+        let told = stats.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        py.detach(|| running.tell(told)).map_err(runtime_error)
     }
 
     fn cursor(&self, name: &str) -> PyResult<stream::Cursor> {

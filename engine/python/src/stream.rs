@@ -37,8 +37,9 @@ pub fn kind(name: &str) -> PyResult<Kind> {
         "labels" => Ok(Kind::Labels),
         "outcomes" => Ok(Kind::Outcomes),
         "rescored" => Ok(Kind::Rescored),
+        "control" => Ok(Kind::Control),
         _ => Err(PyValueError::new_err(
-            "kind must be \"transactions\", \"mirrored\", \"labels\", \"outcomes\" or \"rescored\"",
+            "kind must be \"transactions\", \"mirrored\", \"labels\", \"outcomes\", \"rescored\" or \"control\"",
         )),
     }
 }
@@ -50,6 +51,7 @@ pub fn records(messages: &Bound<'_, PyList>, kind: Kind) -> PyResult<Vec<Record>
         Kind::Labels => "fraudgate.v1.Label",
         Kind::Outcomes => "fraudgate.v1.Outcome",
         Kind::Rescored => "fraudgate.v1.RescoredDecisions",
+        Kind::Control => "fraudgate.v1.Control",
     };
     let py = messages.py();
     let mut topic: Arc<str> = Arc::from("");

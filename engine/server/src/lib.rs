@@ -4,6 +4,7 @@
 //! (frames, statuses), which know nothing of what is served, and then `scoring`: routes, the queue, and the drain that
 //! hands what has arrived to the core.
 
+pub mod cloud;
 pub mod config;
 pub mod grpc;
 pub mod journal;

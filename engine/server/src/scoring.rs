@@ -6,13 +6,17 @@ pub mod bulk;
 mod call;
 mod deadline;
 mod health;
+mod hybrid;
 mod queue;
 mod routes;
+mod stats;
 mod stream;
 mod unary;
 
 use std::{
+    borrow::Cow,
     cell::{Cell, OnceCell, RefCell},
+    collections::BTreeMap,
     rc::Rc,
 };
 
@@ -21,8 +25,13 @@ use fraudgate_core::road::Engine;
 pub use deadline::Cost;
 pub use queue::{Machine, Queue, drain, photograph, tend};
 pub use routes::Scoring;
+pub use stats::stats;
 
-use crate::{server::Journaled, transport::Signal};
+use crate::{
+    cloud::Cloud,
+    server::Journaled,
+    transport::{Signal, Traffic},
+};
 
 /// What the services share. Everything of it lives on the engine's thread.
 pub struct Shared {
@@ -38,8 +47,14 @@ pub struct Shared {
     pub message_bytes: usize,
     /// The most items of a batch.
     pub batch: usize,
+    /// Who is asked of what is uncertain, while its caller waits.
+    pub cloud: Option<Cloud>,
     /// Where inputs are journaled.
     pub journal: OnceCell<Journaled>,
+    /// What the transport counts.
+    pub traffic: Rc<Traffic>,
+    /// What other threads of the process told, by name: the newest of each.
+    pub told: RefCell<BTreeMap<Cow<'static, str>, u64>>,
     /// The real memory of the process, as it was last looked at.
     pub resident_bytes: Cell<u64>,
 }

@@ -27,6 +27,7 @@ pub use control::{Running, Stats};
 pub use journal::Journaled;
 
 use crate::{
+    cloud::Link,
     config::Config,
     model::{self, ModelFiles},
     transport::{Identities, TlsFiles, acceptor},
@@ -43,6 +44,8 @@ pub struct Server {
     key: HashKey,
     engine: Engine,
     journal: Option<Journaled>,
+    /// Who is asked of what is uncertain; the thread that serves has it.
+    cloud: Option<Link>,
     /// What answers while state is recovered.
     standing_in: Option<Running>,
 }
@@ -85,6 +88,7 @@ impl Server {
             engine: Engine::new(key.clone(), epoch(), limits),
             key,
             journal: None,
+            cloud: None,
             standing_in: None,
             config,
         })
@@ -103,6 +107,7 @@ impl Server {
             key: self.key.clone(),
             engine: self.engine.stand_in().map_err(|e| error("stand in")(&e))?,
             journal: None,
+            cloud: self.cloud.take(),
             standing_in: None,
         };
         let listener = listen(&self.config.listen)?;
@@ -110,6 +115,12 @@ impl Server {
         let port = running.port;
         self.standing_in = Some(running);
         Ok(port)
+    }
+
+    /// Has the cloud asked of what is uncertain, from before it listens; see [`Link::new`].
+    pub fn ask_cloud(&mut self, settings: &[u8], tls: &TlsFiles) -> Result<(), ServerError> {
+        self.cloud = Some(Link::new(settings, tls).map_err(|e| error("cloud")(&e))?);
+        Ok(())
     }
 
     /// Serves a program. `model` is its manifest and the ONNX bytes of its students; its state is complete for events

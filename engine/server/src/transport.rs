@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 pub use identity::{Allowed, Identities, IdentityError};
 pub use local::{Failure, Local, panic_message};
 pub use signal::{Signal, Waiting};
-pub use tls::{TlsError, TlsFiles, acceptor};
+pub use tls::{TlsError, TlsFiles, acceptor, connector};
 
 /// Any error, as hyper takes them.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -55,7 +55,7 @@ pub struct Transport {
     /// What is allowed to everyone.
     pub limits: Limits,
     /// What is counted.
-    pub traffic: Traffic,
+    pub traffic: Rc<Traffic>,
     /// To be raised to stop: no socket is taken any more, every connection is told to go away, and [`Traffic::open`]
     /// falls to zero as they finish.
     pub leaving: Rc<Signal>,

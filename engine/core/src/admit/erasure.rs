@@ -1,10 +1,12 @@
 //! An erasure: whose history is to go, by name and value as transactions give them.
 
+use prost::bytes::Bytes;
+
 use super::{Gate, text::Text};
 use crate::{plan::Plan, refusal::Refusal, transaction::KeyHash, wire};
 
 /// An erasure that may be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdmittedErasure {
     /// The program's place in the engine.
     pub program: u16,
@@ -12,6 +14,10 @@ pub struct AdmittedErasure {
     pub entity: u8,
     /// The key.
     pub key: KeyHash,
+    /// Where the door read it; see [`Admitted::position`](super::Admitted::position).
+    pub position: Option<Box<[u8]>>,
+    /// The bytes that it came as; see [`Admitted::unanswered`](super::Admitted::unanswered).
+    pub unanswered: Option<Bytes>,
 }
 
 impl Gate {
@@ -38,6 +44,8 @@ impl Gate {
             // A plan declares at most 8 entities.
             entity: slot as u8,
             key: self.entity(slot, &entity.value),
+            position: None,
+            unanswered: None,
         })
     }
 }

@@ -5,7 +5,7 @@ use prost::bytes::BufMut;
 
 use super::{
     chunk,
-    record::{Again, Flags, Passed, Stated, Tag},
+    record::{ASKED, Again, Flags, LABELS, Passed, STOOD, Stated, Tag},
 };
 use crate::{
     admit::{Admitted, AdmittedErasure, AdmittedLabel, AdmittedOutcome},
@@ -167,7 +167,9 @@ impl Draft {
     /// What the cloud said of a transaction.
     pub fn rescored(&mut self, rescored: &Rescored) {
         self.input(Tag::Rescored, rescored.program);
-        self.bytes.put_u8(u8::from(rescored.labels));
+        let labels = if rescored.labels { LABELS } else { 0 };
+        let asked = if rescored.asked { ASKED } else { 0 };
+        self.bytes.put_u8(labels | asked);
         self.bytes.put_u8(rescored.policy_verdict as u8);
         self.bytes.put_u8(rescored.rescored_verdict as u8);
         self.bytes.put_u64_le(rescored.answered.epoch);
@@ -189,8 +191,12 @@ impl Draft {
     /// An erasure.
     pub fn erasure(&mut self, admitted: &AdmittedErasure) {
         self.input(Tag::Erasure, admitted.program);
-        self.bytes.put_u8(admitted.entity);
+        let stood = if admitted.position.is_some() { STOOD } else { 0 };
+        self.bytes.put_u8(admitted.entity | stood);
         self.bytes.put_u128_le(admitted.key.0);
+        if admitted.position.is_some() {
+            self.position(admitted.position.as_deref());
+        }
     }
 
     /// A record of a stream that was refused.

@@ -64,6 +64,13 @@ impl Flags {
     }
 }
 
+/// What is said of what the cloud said: that it labels, that it answers a caller's door.
+pub(super) const LABELS: u8 = 1;
+pub(super) const ASKED: u8 = 2;
+
+/// Above an erasure's entity: where it stood follows.
+pub(super) const STOOD: u8 = 0x80;
+
 /// One record.
 #[derive(Clone, Debug)]
 #[allow(
@@ -120,11 +127,12 @@ impl Record<'_> {
     /// Where it stood, in the form of the door that read it.
     pub fn position(&self) -> Option<&[u8]> {
         match self {
-            Record::Program(_) | Record::History(..) | Record::Erasure(_) => None,
+            Record::Program(_) | Record::History(..) => None,
             Record::Transaction(admitted, _) => admitted.position.as_deref(),
             Record::Label(admitted) => admitted.position.as_deref(),
             Record::Outcome(admitted) => admitted.position.as_deref(),
             Record::Rescored(rescored) => rescored.position.as_deref(),
+            Record::Erasure(admitted) => admitted.position.as_deref(),
             Record::Passed(passed) => Some(&passed.position),
             Record::Again(again) => Some(&again.position),
         }
@@ -301,6 +309,7 @@ fn admitted(program: u16, mode: Mode, b: &mut &[u8]) -> Result<Admitted, NoRecor
         mirror_behind: false,
         position: position(b)?,
         unanswered: None,
+        asks: false,
         admission: Admission::Full,
         segment: Segment::default(),
         transaction,
@@ -426,9 +435,11 @@ fn outcome(program: u16, b: &mut &[u8]) -> Result<AdmittedOutcome, NoRecord> {
 }
 
 fn rescored(program: u16, b: &mut &[u8]) -> Result<Rescored, NoRecord> {
+    let said = b.try_get_u8()?;
     Ok(Rescored {
         program,
-        labels: b.try_get_u8()? != 0,
+        labels: said & LABELS != 0,
+        asked: said & ASKED != 0,
         policy_verdict: verdict(b)?,
         rescored_verdict: verdict(b)?,
         answered: Answered {
@@ -447,7 +458,8 @@ fn rescored(program: u16, b: &mut &[u8]) -> Result<Rescored, NoRecord> {
 }
 
 fn erasure(program: u16, b: &mut &[u8]) -> Result<AdmittedErasure, NoRecord> {
-    let entity = b.try_get_u8()?;
+    let said = b.try_get_u8()?;
+    let entity = said & !STOOD;
     if usize::from(entity) >= MAX_ENTITIES {
         return Err(NoRecord);
     }
@@ -455,6 +467,8 @@ fn erasure(program: u16, b: &mut &[u8]) -> Result<AdmittedErasure, NoRecord> {
         program,
         entity,
         key: KeyHash(b.try_get_u128_le()?),
+        position: if said & STOOD != 0 { position(b)? } else { None },
+        unanswered: None,
     })
 }
 

@@ -26,7 +26,7 @@ pub struct Reviewed {
 impl Reviewed {
     /// Whether this one was taken already.
     pub fn knows(&self, rescored: &Rescored) -> bool {
-        rescored.answered <= self.through
+        !rescored.asked && rescored.answered <= self.through
     }
 
     /// Takes one in, also again from the journal.

@@ -26,12 +26,13 @@ pub(super) struct Rows {
 }
 
 impl Program {
-    /// Answers all that wait, and hands each assessment over, in order. Gives how many runs of a student failed.
+    /// Answers all that wait, and hands each assessment over, in order; with its row where the cloud is to be asked of it.
+    /// Gives how many runs of a student failed.
     pub fn score(
         &mut self,
         now: Clock,
         spool: Spool,
-        mut hand_over: impl FnMut(Whose, Option<Unsaid>, Assessment),
+        mut hand_over: impl FnMut(Whose, Option<Unsaid>, Assessment, Option<&[f32]>),
     ) -> u64 {
         if self.waiting.is_empty() {
             return 0;
@@ -44,10 +45,18 @@ impl Program {
             failures += ask(self.model.as_mut(), size, now, waiting, rows, chosen);
         }
         let mut waiting = std::mem::take(&mut self.waiting);
+        let width = self.plan.features.len();
         for (place, waiting) in waiting.drain(..).enumerate() {
             let scores = self.chosen.scores[place];
             let assessment = self.assess(&waiting, scores, spool);
-            hand_over(waiting.whose, waiting.unsaid, assessment);
+            let asks = waiting.asks
+                && self
+                    .policy
+                    .again
+                    .as_ref()
+                    .is_some_and(|again| again.asks(&assessment.tier));
+            let row = asks.then(|| &self.rows[place * width..][..width]);
+            hand_over(waiting.whose, waiting.unsaid, assessment, row);
         }
         self.waiting = waiting;
         self.rows.clear();

@@ -32,6 +32,9 @@ pub struct Rescored {
     pub model_digest: [u8; 32],
     /// Whether it counts as fraud until it is told otherwise.
     pub labels: bool,
+    /// It answers a caller's door, which asked at once. Journaled, because the caller may act on it; but it comes in no
+    /// order and the same transaction comes by the topic too, so only that one is counted and labelled.
+    pub asked: bool,
     /// Where the door read it; see [`Admitted::position`](crate::admit::Admitted::position).
     pub position: Option<Box<[u8]>>,
 }
@@ -130,6 +133,7 @@ pub fn read(sent: &wire::RescoredDecisions, program: u16, plan: &Plan, labels: b
             },
             model_digest,
             labels: labels && rescored_verdict == Verdict::Decline,
+            asked: false,
             position: None,
         })
     });

@@ -7,8 +7,8 @@ use prost::bytes::{BufMut, Bytes};
 use super::{Rescore, Rescored, Why};
 use crate::{
     admit::Admitted,
-    assessment::Version,
-    journal::record::{Record, Scored, Stated},
+    assessment::{Assessment, Version},
+    journal::record::{Record, Stated},
     plan::Plan,
     policy::{Policy, Verdict},
     wire,
@@ -38,6 +38,35 @@ pub struct Gathered {
     pub reversals: Vec<wire::Reversal>,
     /// Rows of all requests.
     pub rows: usize,
+}
+
+/// One transaction that is to be scored again.
+pub struct Row<'a, F> {
+    /// The life of the scorer that took it.
+    pub epoch: u64,
+    /// Its position.
+    pub sequence: u64,
+    /// What was asked.
+    pub admitted: &'a Admitted,
+    /// What was answered.
+    pub assessment: &'a Assessment,
+    /// Why it is to be scored again.
+    pub why: Why,
+    /// The features that were scored.
+    pub features: F,
+}
+
+/// A message of one transaction, for a cloud that is asked at once. The PoP's name is for whoever sends it to fill in.
+pub fn of_one(
+    program: &str,
+    plan: &Plan,
+    policy: &Policy,
+    model_digest: &[u8],
+    row: Row<impl Iterator<Item = f32>>,
+) -> Option<wire::RescoreRequest> {
+    let mut columns = Columns::new("", program, plan, policy, model_digest);
+    columns.push(row);
+    columns.finish()
 }
 
 /// A stated plan or policy cannot be read.
@@ -94,7 +123,14 @@ impl Gathering {
                 if let Rescore::Queued(why) = scored.assessment.rescore
                     && let Some(Some(columns)) = self.programs.get_mut(usize::from(admitted.program))
                 {
-                    columns.push(self.epoch, sequence, admitted, scored, why);
+                    columns.push(Row {
+                        epoch: self.epoch,
+                        sequence,
+                        admitted,
+                        assessment: &scored.assessment,
+                        why,
+                        features: scored.row(),
+                    });
                     self.rows += 1;
                     if columns.is_full() {
                         self.done.extend(columns.renew().finish());
@@ -103,7 +139,7 @@ impl Gathering {
                 Ok(())
             }
             Record::Rescored(rescored) => {
-                if rescored.reverses() {
+                if rescored.reverses() && !rescored.asked {
                     self.reversal(rescored);
                 }
                 Ok(())
@@ -214,10 +250,13 @@ impl Columns {
         }
     }
 
-    fn push(&mut self, epoch: u64, sequence: u64, admitted: &Admitted, scored: &Scored, why: Why) {
-        let (transaction, assessment) = (&admitted.transaction, &scored.assessment);
-        self.sequence.put_u64_le(sequence);
-        self.epoch.put_u64_le(epoch);
+    fn push(&mut self, row: Row<impl Iterator<Item = f32>>) {
+        let Row {
+            admitted, assessment, ..
+        } = row;
+        let transaction = &admitted.transaction;
+        self.sequence.put_u64_le(row.sequence);
+        self.epoch.put_u64_le(row.epoch);
         self.transaction.put_u128_le(admitted.id.0);
         self.event_time.put_i64_le(transaction.event_time.0);
         self.kind.put_u8(transaction.kind as u8);
@@ -225,12 +264,12 @@ impl Columns {
         for key in transaction.entities.iter().take(self.entities) {
             self.keys.put_u128_le(key.map_or(0, |key| key.0));
         }
-        scored.row().for_each(|value| self.rows.put_f32_le(value));
+        row.features.for_each(|value| self.rows.put_f32_le(value));
         self.policy_verdict.put_u8(assessment.policy_verdict as u8);
         self.tier.put_u8(assessment.tier.to_wire() as u8);
         self.cause
             .put_u8(assessment.tier.cause().map_or(0, |cause| cause as u8));
-        self.reason.put_u8(why as u8);
+        self.reason.put_u8(row.why as u8);
         let scores = assessment.tier.scores();
         self.probability
             .put_f64_le(scores.map_or(f64::NAN, |scores| scores.fraud_probability));

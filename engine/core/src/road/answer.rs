@@ -41,6 +41,7 @@ impl Engine {
             Answer::Decision(Box::new(wire::Decision {
                 assessment: assessment.map(|assessment| assessment.to_wire(program.version(assessment.made_with))),
                 receipt: Some(receipt),
+                rescored: None,
             }))
         };
         let known = |place| self.known.at(place).and_then(|taken| taken.assessment.as_ref());
@@ -75,7 +76,7 @@ impl Engine {
     }
 
     /// The life of the scorer that gave a sequence number.
-    fn epoch(&self, sequence: u64) -> u64 {
+    pub(super) fn epoch(&self, sequence: u64) -> u64 {
         let given = self.epochs.iter().rev().find(|&&(first, _)| first <= sequence);
         given.or(self.epochs.last()).map_or(0, |&(_, epoch)| epoch)
     }

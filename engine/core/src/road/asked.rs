@@ -50,7 +50,8 @@ impl Asked {
             Asked::Outcome(admitted) => admitted.position.as_deref(),
             Asked::Rescored(rescored) => rescored.position.as_deref(),
             Asked::Passed(refused) => Some(&refused.position),
-            Asked::Erasure(_) | Asked::Refused(_) => None,
+            Asked::Erasure(admitted) => admitted.position.as_deref(),
+            Asked::Refused(_) => None,
         }
     }
 
@@ -61,8 +62,9 @@ impl Asked {
             Asked::Label(admitted) => admitted.unanswered.as_ref(),
             Asked::Outcome(admitted) => admitted.unanswered.as_ref(),
             Asked::Passed(refused) => Some(&refused.sent),
+            Asked::Erasure(admitted) => admitted.unanswered.as_ref(),
             // What the cloud said may be said again: it waits for no position.
-            Asked::Rescored(_) | Asked::Erasure(_) | Asked::Refused(_) => None,
+            Asked::Rescored(_) | Asked::Refused(_) => None,
         }
     }
 }

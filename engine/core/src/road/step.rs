@@ -65,13 +65,9 @@ impl Engine {
         match self.take(clock, asked, takes) {
             Ok(step) => {
                 match step {
-                    Step::Taken { .. } | Step::Told { .. } => self.offsets.take(asked.position()),
+                    Step::Taken { .. } | Step::Told { .. } | Step::Erased { .. } => self.offsets.take(asked.position()),
                     // What is not journaled moves no position, or does so when it is.
-                    Step::Again { .. }
-                    | Step::Read { .. }
-                    | Step::ToldAgain
-                    | Step::Erased { .. }
-                    | Step::Refused(_) => {}
+                    Step::Again { .. } | Step::Read { .. } | Step::ToldAgain | Step::Refused(_) => {}
                 }
                 step
             }

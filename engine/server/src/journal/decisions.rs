@@ -112,6 +112,7 @@ impl Decisions {
                 let decision = wire::Decision {
                     assessment: Some(scored.assessment.to_wire(version)),
                     receipt: Some(receipt),
+                    rescored: None,
                 };
                 (Said::Decision, named(origin, admitted.id), decision.encode_to_vec())
             }

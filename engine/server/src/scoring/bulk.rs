@@ -11,7 +11,7 @@ use fraudgate_core::{
     origin::Origin,
     refusal::Refusal,
     road::{Asked, Engine, Refused},
-    wire,
+    wire::{self, control},
 };
 use prost::Message;
 use tokio::{
@@ -37,6 +37,8 @@ pub enum Kind {
     Outcomes,
     /// What the cloud said of transactions: one record, many inputs.
     Rescored,
+    /// Changes of what is held, as `Operation` takes them. Who may write the topic may ask for them.
+    Control,
 }
 
 /// One record.
@@ -147,6 +149,18 @@ fn admit(engine: &Engine, kind: Kind, most: usize, record: &Record, into: &mut V
             admitted.position = Some(position(record, ""));
             admitted.unanswered = unanswered;
             into.push(Asked::Outcome(Box::new(admitted)));
+        }
+        Kind::Control => {
+            let sent: wire::Control = decode(record, "control")?;
+            let Some(control::Change::Erase(erasure)) = &sent.change else {
+                return Err(Refusal::invalid("change", "is required"));
+            };
+            let mut admitted = engine
+                .admit_erasure(erasure)
+                .map_err(|refusal| refusal.within("erase"))?;
+            admitted.position = Some(position(record, ""));
+            admitted.unanswered = unanswered;
+            into.push(Asked::Erasure(admitted));
         }
         Kind::Rescored => {
             let mut rescored = engine.admit_rescored(&decode(record, "rescored")?)?;

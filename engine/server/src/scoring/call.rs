@@ -8,12 +8,13 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use fraudgate_core::road::Answer;
+use fraudgate_core::{road::Answer, wire};
 
 /// The handler holds it; the queue knows it weakly, and so notices when the caller has gone away.
 #[derive(Default)]
 pub struct Call {
     answers: RefCell<VecDeque<Answer>>,
+    question: Cell<Option<Box<wire::RescoreRequest>>>,
     waker: Cell<Option<Waker>>,
 }
 
@@ -29,6 +30,16 @@ impl Call {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// Brings what the cloud may be asked of the next answer: to a call that asked for no more than one.
+    pub fn may_ask(&self, question: wire::RescoreRequest) {
+        self.question.set(Some(Box::new(question)));
+    }
+
+    /// What the cloud may be asked of the answer that came; given once.
+    pub fn question(&self) -> Option<Box<wire::RescoreRequest>> {
+        self.question.take()
     }
 
     /// The next answer, once it is there.

@@ -199,6 +199,11 @@ impl<T: Time> Queue<T> {
             let (now, began_ns) = (self.time.clock(), self.time.ns());
             let costs = self.choose(engine, now, &mut rest, room);
             engine.drain(now, &mut room.asked, &mut room.answers);
+            for question in engine.questions() {
+                if let Some(call) = room.calls.get(question.place) {
+                    call.may_ask(question.request);
+                }
+            }
             let answers = room.calls.drain(..).zip(room.answers.drain(..));
             if self.synced.get() {
                 self.held.borrow_mut().push_back(Held {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use fraudgate_core::{admit, refusal::Refusal, transaction::Clock};
+use fraudgate_core::{admit, refusal::Refusal, transaction::Clock, wire};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use tonic::{Code, Status, metadata::MetadataMap};
@@ -11,6 +11,7 @@ use tonic::{Code, Status, metadata::MetadataMap};
 use super::{
     Shared, batch,
     health::{self, Watch},
+    stats,
     stream::Answers,
     unary,
 };
@@ -39,6 +40,7 @@ enum Route {
     Report,
     Label,
     Erase,
+    Stats,
     Check,
     Watch,
 }
@@ -52,6 +54,7 @@ impl Route {
             "/fraudgate.v1.Feedback/Report" => Some(Route::Report),
             "/fraudgate.v1.Feedback/Label" => Some(Route::Label),
             "/fraudgate.v1.Operation/Erase" => Some(Route::Erase),
+            "/fraudgate.v1.Operation/Stats" => Some(Route::Stats),
             "/grpc.health.v1.Health/Check" => Some(Route::Check),
             "/grpc.health.v1.Health/Watch" => Some(Route::Watch),
             _ => None,
@@ -63,7 +66,7 @@ impl Route {
         match self {
             Route::Score | Route::ScoreBatch | Route::ScoreStream => Scoring::SCORING,
             Route::Report | Route::Label => Scoring::FEEDBACK,
-            Route::Erase => Scoring::OPERATION,
+            Route::Erase | Route::Stats => Scoring::OPERATION,
             Route::Check | Route::Watch => Allowed::default(),
         }
     }
@@ -150,6 +153,15 @@ async fn answer(
         Route::Report => Reply::message(&batch::report(shared, only(body).await?, by).await?),
         Route::Label => Reply::message(&batch::label(shared, only(body).await?, by).await?),
         Route::Erase => Reply::message(&unary::erase(shared, only(body).await?, by).await?),
+        Route::Stats => {
+            admit::decode::<wire::StatsRequest>(only(body).await?, "stats")?;
+            let values = stats(&shared)
+                .into_iter()
+                .map(|(name, value)| (name.into_owned(), value));
+            Reply::message(&wire::StatsResponse {
+                values: values.collect(),
+            })
+        }
         Route::Check => match health::check(&service(only(body).await?)?, &shared.ready, &shared.leaving) {
             Some(health) => Reply::message(&health),
             None => Reply::status(&Status::not_found("there is no such service")),

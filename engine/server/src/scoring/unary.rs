@@ -11,18 +11,25 @@ use fraudgate_core::{
     wire,
 };
 
-use super::{Shared, call::Call};
+use super::{Shared, call::Call, hybrid};
 
 /// Scores one transaction.
 pub async fn score(shared: Rc<Shared>, message: Bytes, by: Option<Clock>) -> Result<Box<wire::Decision>, Refusal> {
     let call = Call::new();
-    {
+    let by = {
         let sent: wire::Transaction = admit::decode(message, "transaction")?;
-        let admitted = shared.engine.borrow().admit(&sent)?;
+        let mut admitted = shared.engine.borrow().admit(&sent)?;
         let by = earlier(by, admitted.decide_by);
+        admitted.asks = shared.cloud.as_ref().is_some_and(|cloud| cloud.may_be_asked());
         shared.queue.ask(&call, Asked::Transaction(Box::new(admitted)), by)?;
+        by
+    };
+    let mut decision = decision(call.next().await)?;
+    if let (Some(cloud), Some(question)) = (&shared.cloud, call.question()) {
+        // Rare, and boxed: the commonest call's future stays small.
+        Box::pin(hybrid::ask(&shared, cloud, *question, &mut decision, by)).await;
     }
-    decision(call.next().await)
+    Ok(decision)
 }
 
 /// The answer to a transaction.
@@ -30,12 +37,12 @@ pub fn decision(answer: Answer) -> Result<Box<wire::Decision>, Refusal> {
     match answer {
         Answer::Decision(decision) => Ok(decision),
         Answer::Receipt(receipt) => Ok(Box::new(wire::Decision {
-            assessment: None,
             receipt: Some(receipt),
+            ..wire::Decision::default()
         })),
         Answer::Erased(erased) => Ok(Box::new(wire::Decision {
-            assessment: None,
             receipt: erased.receipt,
+            ..wire::Decision::default()
         })),
         Answer::Refused(refusal) => Err(refusal),
     }

@@ -25,6 +25,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub enum Control {
     /// To say what it counted.
     Stats(replies::SyncSender<Stats>),
+    /// To say these with what it counted: the newest of each name.
+    Tell(Stats),
     /// To say what the digest of its state is.
     Digest(replies::SyncSender<[u8; 32]>),
     /// Whether other places' transactions are folded here too far behind them.
@@ -111,7 +113,16 @@ impl Running {
 
     /// Has answers say, or not, that other places' transactions are folded here too far behind them.
     pub fn mirror_behind(&self, behind: bool) -> Result<(), ServerError> {
-        if self.controls.blocking_send(Control::MirrorBehind(behind)).is_ok() {
+        self.say(Control::MirrorBehind(behind))
+    }
+
+    /// Has it say these with what it counted: the newest of each name.
+    pub fn tell(&self, told: Stats) -> Result<(), ServerError> {
+        self.say(Control::Tell(told))
+    }
+
+    fn say(&self, control: Control) -> Result<(), ServerError> {
+        if self.controls.blocking_send(control).is_ok() {
             return Ok(());
         }
         self.wait(Some(Duration::ZERO))?;

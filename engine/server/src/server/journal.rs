@@ -180,6 +180,11 @@ impl Server {
 }
 
 impl Journaled {
+    /// How many inputs wait to be looked at for what is scored again, when there are `sequence`.
+    pub fn spool(&self, sequence: u64) -> u64 {
+        sequence.saturating_sub(self.status.shipped.load(Ordering::Relaxed))
+    }
+
     /// What it counts.
     pub fn stats(&self) -> Vec<(&'static str, u64)> {
         let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);

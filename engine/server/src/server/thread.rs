@@ -1,7 +1,6 @@
 //! The one thread that owns connections, state and models.
 
 use std::{
-    borrow::Cow,
     cell::{Cell, OnceCell, RefCell},
     future::poll_fn,
     net::TcpListener,
@@ -14,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use fraudgate_core::{ladder::Cause, rescore::Why, road::Engine};
 use tokio::{
     runtime::{self, LocalOptions},
     sync::mpsc,
@@ -23,15 +21,16 @@ use tokio::{
 
 use super::{
     Journaled, Server, ServerError,
-    control::{Control, Ended, Running, Stats},
+    control::{Control, Ended, Running},
     memory,
 };
 use crate::{
+    cloud::Cloud,
     journal::Promise,
     scoring::{
-        Cost, Machine, Queue, Scoring, Shared,
+        Machine, Queue, Scoring, Shared,
         bulk::{self, Hand},
-        drain, photograph, tend,
+        drain, photograph, stats, tend,
     },
     transport::{Failure, Local, Signal, Traffic, Transport, panic_message},
 };
@@ -98,11 +97,12 @@ async fn serve(
 ) -> Result<(), String> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| format!("listen: {error}"))?;
     let leaving = Rc::new(Signal::default());
+    let traffic = Rc::new(Traffic::default());
     let transport = Rc::new(Transport {
         tls: server.tls,
         identities: server.identities,
         limits: server.config.limits(),
-        traffic: Traffic::default(),
+        traffic: traffic.clone(),
         leaving: leaving.clone(),
         failure: Rc::new(Failure::default()),
     });
@@ -113,7 +113,10 @@ async fn serve(
         leaving,
         message_bytes: server.config.message_bytes,
         batch: server.config.batch,
+        cloud: server.cloud.map(Cloud::new),
         journal: OnceCell::new(),
+        traffic: traffic.clone(),
+        told: RefCell::default(),
         resident_bytes: Cell::new(0),
     });
     let local = Local(transport.failure.clone());
@@ -126,7 +129,7 @@ async fn serve(
     local.spawn(transport.clone().serve(listener, Rc::new(Scoring(shared.clone()))));
 
     let time = {
-        let mut control = pin!(obey(&mut controls, &shared, &transport.traffic, &local));
+        let mut control = pin!(obey(&mut controls, &shared, &local));
         let mut failure = transport.failure.happened.wait();
         poll_fn(|cx| match failure.poll(cx) {
             Poll::Ready(()) => Poll::Ready(None),
@@ -136,7 +139,6 @@ async fn serve(
     };
     if let Some(time) = time {
         transport.leaving.raise();
-        let traffic = &transport.traffic;
         let gone = async {
             while traffic.open.get() > 0 && !transport.failure.happened.is_raised() {
                 sleep(LOOK).await;
@@ -152,17 +154,13 @@ async fn serve(
 }
 
 /// Does what it is told until that is to drain; gives the time for it. When no owner is left, there is none.
-async fn obey(
-    controls: &mut mpsc::Receiver<Control>,
-    shared: &Rc<Shared>,
-    traffic: &Traffic,
-    local: &Local,
-) -> Duration {
+async fn obey(controls: &mut mpsc::Receiver<Control>, shared: &Rc<Shared>, local: &Local) -> Duration {
     loop {
         match controls.recv().await {
             // Who asked may have stopped waiting.
-            Some(Control::Stats(reply)) => drop(reply.try_send(stats(shared, traffic))),
+            Some(Control::Stats(reply)) => drop(reply.try_send(stats(shared))),
             Some(Control::Digest(reply)) => drop(reply.try_send(shared.engine.borrow().digest())),
+            Some(Control::Tell(told)) => shared.told.borrow_mut().extend(told),
             Some(Control::MirrorBehind(behind)) => shared.engine.borrow_mut().mirror_behind(behind),
             Some(Control::Offsets(reply)) => {
                 let offsets = shared.engine.borrow().offsets().iter().cloned().collect();
@@ -196,100 +194,4 @@ fn is_ready(shared: &Rc<Shared>, journal: Option<Journaled>, local: &Local) {
         local.spawn(photograph(shared.clone()));
     }
     shared.ready.raise();
-}
-
-fn stats(shared: &Shared, traffic: &Traffic) -> Stats {
-    let door = &shared.queue.door;
-    let core = shared.engine.borrow().counts();
-    let (known, known_most) = shared.engine.borrow().known_ids();
-    let mut stats = vec![
-        ("connections_open", traffic.open.get()),
-        ("connections_accepted", traffic.accepted.get()),
-        ("connections_excess", traffic.excess.get()),
-        ("handshakes_open", traffic.shaking.get()),
-        ("handshakes_failed", traffic.unshaken.get()),
-        ("calls", traffic.calls.get()),
-        ("queued", shared.queue.waiting() as u64),
-        ("drains", door.drains.get()),
-        ("drained", door.drained.get()),
-        ("largest_drain", door.largest_drain.get()),
-        ("overloaded", door.overloaded.get()),
-        ("too_late", door.too_late.get()),
-        ("gone", door.gone.get()),
-        ("service_ns", shared.queue.service_ns(Cost::Full)),
-        ("service_reduced_ns", shared.queue.service_ns(Cost::Reduced)),
-        ("service_bare_ns", shared.queue.service_ns(Cost::Bare)),
-        ("transactions", core.transactions),
-        ("replayed", core.replayed),
-        ("known_ids", known as u64),
-        ("known_ids_most", known_most as u64),
-        ("labels", core.labels),
-        ("outcomes", core.outcomes),
-        ("erasures", core.erasures),
-        ("refused", core.refused),
-        ("passed", core.passed),
-        ("unfolded", core.unfolded),
-        ("model_failures", core.model_failures),
-        ("resident_bytes", shared.resident_bytes.get()),
-        ("rescore_spool_full", core.rescores.full),
-    ];
-    stats.extend(shared.journal.get().into_iter().flat_map(Journaled::stats));
-    let named = stats.into_iter().map(|(name, value)| (Cow::Borrowed(name), value));
-    let engine = shared.engine.borrow();
-    named.chain(rungs(&engine)).chain(held(&engine)).collect()
-}
-
-/// What is held of each program's entities: live events and keys, what they are counted with, and the event time through
-/// which events were evicted for want of room.
-fn held(engine: &Engine) -> Stats {
-    let mut stats = Stats::new();
-    for program in engine.programs() {
-        for (entity, held) in program.plan.entities.iter().zip(program.history.held()) {
-            let mut tell = |what: &str, value: i64| {
-                let name = format!("history_{what}.{}.{entity}", program.name);
-                stats.push((name.into(), u64::try_from(value).unwrap_or(0)));
-            };
-            tell("events", held.live.events);
-            tell("keys", held.live.keys);
-            tell("bytes", held.bytes);
-            if let Some(through) = held.evicted_through {
-                tell("evicted_through_us", through.0);
-            }
-        }
-    }
-    stats
-}
-
-/// Answers by tier and cause, and what each program approved blind: since the start, and in its window.
-fn rungs(engine: &Engine) -> Stats {
-    let answers = engine.counts().answers;
-    let mut stats: Stats = vec![("answered_full".into(), answers.full)];
-    for (tier, counts) in [("reduced", answers.reduced), ("default", answers.default)] {
-        let named = Cause::ALL.iter().zip(counts);
-        stats.extend(named.map(|(cause, count)| {
-            let name = format!("answered_{tier}_{cause:?}").to_lowercase();
-            (name.into(), count)
-        }));
-    }
-    let queued = Why::ALL.iter().zip(engine.counts().rescores.queued);
-    stats.extend(queued.map(|(why, count)| (format!("rescore_queued_{why:?}").to_lowercase().into(), count)));
-    for program in engine.programs() {
-        let reviewed = program.reviewed;
-        for (counted, value) in [
-            ("rescored", reviewed.taken),
-            ("rescore_reversed", reviewed.reversed),
-            ("rescore_reversed_minor", reviewed.reversed_minor),
-            ("rescore_released", reviewed.released),
-            ("rescore_released_minor", reviewed.released_minor),
-        ] {
-            stats.push((format!("{counted}.{}", program.name).into(), value));
-        }
-        let (approved, exposed) = (program.blind.approved_minor(), program.blind.exposed_minor());
-        stats.push((format!("blind_approved_minor.{}", program.name).into(), approved));
-        stats.push((
-            format!("blind_exposed_minor.{}", program.name).into(),
-            exposed.unsigned_abs(),
-        ));
-    }
-    stats
 }

@@ -237,7 +237,11 @@ impl Backfill {
         for (answer, of) in self.answers.drain(..).zip(self.origins.drain(..)) {
             match answer {
                 Answer::Decision(decision) => {
-                    let wire::Decision { assessment, receipt } = *decision;
+                    let wire::Decision {
+                        assessment,
+                        receipt,
+                        rescored: _,
+                    } = *decision;
                     let (Some(assessment), Some(receipt)) = (assessment, receipt) else {
                         continue; // only a fold was asked
                     };

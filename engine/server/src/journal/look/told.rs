@@ -118,6 +118,7 @@ impl Programs {
                 told["rescored_verdict"] = json!(format!("{:?}", rescored.rescored_verdict).to_lowercase());
                 told["risk_score"] = json!(rescored.scores.risk_score);
                 told["model_digest"] = json!(hex(&rescored.model_digest));
+                told["asked"] = json!(rescored.asked);
             }
             Record::Erasure(admitted) => {
                 let plan = self.of(number).map(|stated| &stated.plan);
