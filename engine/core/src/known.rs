@@ -85,6 +85,15 @@ impl Known {
         }
     }
 
+    /// Forgets all, and keeps its memory.
+    pub fn clear(&mut self) {
+        self.forgotten = 0;
+        self.taken.clear();
+        self.young.clear();
+        self.old.clear();
+        self.sweep = None;
+    }
+
     /// Where an id is, if it is known.
     pub fn find(&self, id: KeyHash) -> Option<Place> {
         let place = self.young.get(&id).or_else(|| self.old.get(&id)).copied()?;

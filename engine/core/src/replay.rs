@@ -271,6 +271,12 @@ impl<'e> Replay<'e> {
         }
     }
 
+    /// Whether the next input is held already, whichever program it is of: then nothing of it will be touched.
+    fn holds_next(&self) -> bool {
+        let holds = |&held: &u64| self.engine.sequence < held;
+        holds(&self.known_through) && self.held.iter().all(holds)
+    }
+
     /// All is taken in: what comes next belongs to `epoch`. Gives the programs of which nothing was journaled.
     pub fn finish(self, epoch: u64) -> Vec<String> {
         self.engine.epochs.push((self.engine.sequence + 1, epoch));

@@ -92,7 +92,7 @@ impl Visit for Delivered {
         Ok(())
     }
 
-    fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {
+    fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), JournalError> {
         let mut sequence = first;
         for record in records {
             match record.unwrap() {

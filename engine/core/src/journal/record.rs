@@ -219,6 +219,7 @@ pub struct Records<'a> {
     /// The clock of the drain.
     pub clock: Clock,
     rest: &'a [u8],
+    whole: bool,
 }
 
 impl<'a> Records<'a> {
@@ -227,7 +228,14 @@ impl<'a> Records<'a> {
         Ok(Records {
             clock: Clock(body.try_get_i64_le()?),
             rest: body,
+            whole: true,
         })
+    }
+
+    /// Reads what is left, and says whether all of the body were records.
+    pub fn are_whole(&mut self) -> bool {
+        self.by_ref().for_each(drop);
+        self.whole
     }
 }
 
@@ -240,7 +248,7 @@ impl<'a> Iterator for Records<'a> {
         }
         let read = record(&mut self.rest);
         if read.is_err() {
-            self.rest = &[];
+            (self.rest, self.whole) = (&[], false);
         }
         Some(read)
     }

@@ -51,6 +51,10 @@ impl<'e> Ahead<'e> {
 
     /// The next record.
     pub fn record(&mut self, record: Record) -> Result<(), ReplayError> {
+        if self.replay.holds_next() {
+            // None before it waits here: it is held as well.
+            return self.replay.record(&record);
+        }
         match record.detached() {
             Ok(input) => {
                 self.coming.push(input);

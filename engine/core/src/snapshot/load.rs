@@ -1,4 +1,5 @@
-//! Takes a snapshot in, piece by piece, beside the engine's own state: only a whole one takes its place.
+//! Takes a snapshot in, piece by piece, beside the engine's own state: only a whole one takes its place. Ids alone go where
+//! they belong at once, as their memory is taken and touched already, and are forgotten again when the rest does not come.
 //!
 //! The programs are those that are configured now. One whose plan has changed, or what it declares of blind approvals, is
 //! not taken from a snapshot: the journal is folded anew for it, as far as that reaches back.
@@ -24,6 +25,8 @@ pub struct Load<'e> {
     state: Option<State>,
     /// Whether the last piece came.
     ended: bool,
+    /// Whether the engine's state is the snapshot's.
+    finished: bool,
 }
 
 struct State {
@@ -32,7 +35,6 @@ struct State {
     offsets: Offsets,
     /// Ids that are still to come.
     ids: u64,
-    known: Known,
     /// By the program's number in the snapshot.
     programs: Vec<Read>,
 }
@@ -96,6 +98,7 @@ impl<'e> Load<'e> {
             engine,
             state: None,
             ended: false,
+            finished: false,
         }
     }
 
@@ -112,7 +115,7 @@ impl<'e> Load<'e> {
         match (tag, &mut self.state) {
             (Tag::State, None) => self.state = Some(State::read(self.engine, &mut body)?),
             (Tag::Keys, Some(state)) => state.keys(self.engine, body)?,
-            (Tag::Ids, Some(state)) => state.ids(body)?,
+            (Tag::Ids, Some(state)) => state.ids(&mut self.engine.known, body)?,
             (Tag::End, Some(_)) => self.ended = true,
             (Tag::State, Some(_)) | (Tag::Keys | Tag::Ids | Tag::End, None) => return Err(Unloadable::Unreadable),
         }
@@ -125,11 +128,10 @@ impl<'e> Load<'e> {
     }
 
     /// All came: the engine's state is that of the snapshot.
-    pub fn finish(self) -> Result<Loaded, Unloadable> {
-        let Load { engine, state, ended } = self;
-        let state = state
-            .filter(|state| ended && state.is_whole())
-            .ok_or(Unloadable::Incomplete)?;
+    pub fn finish(mut self) -> Result<Loaded, Unloadable> {
+        let state = self.state.take_if(|state| self.ended && state.is_whole());
+        let state = state.ok_or(Unloadable::Incomplete)?;
+        let engine = &mut *self.engine;
         let mut loaded = Loaded {
             sequence: state.sequence,
             programs: vec![false; engine.programs.len()],
@@ -147,8 +149,16 @@ impl<'e> Load<'e> {
         engine.sequence = state.sequence;
         engine.epochs = state.epochs;
         engine.offsets = state.offsets;
-        engine.known = state.known;
+        self.finished = true;
         Ok(loaded)
+    }
+}
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.engine.known.clear();
+        }
     }
 }
 
@@ -174,7 +184,6 @@ impl State {
             epochs,
             offsets,
             ids,
-            known: Known::new(engine.known.capacity()),
             programs,
         })
     }
@@ -194,7 +203,7 @@ impl State {
         Ok(())
     }
 
-    fn ids(&mut self, mut body: &[u8]) -> Result<(), Unreadable> {
+    fn ids(&mut self, known: &mut Known, mut body: &[u8]) -> Result<(), Unreadable> {
         while !body.is_empty() {
             self.ids = self.ids.checked_sub(1).ok_or(Unreadable)?;
             let id = KeyHash(u128::from_le_bytes(number(&mut body)?));
@@ -206,7 +215,7 @@ impl State {
                 _ => return Err(Unreadable),
             };
             let Some(mut assessment) = assessment else {
-                self.known.take(id, payload, sequence);
+                known.take(id, payload, sequence);
                 continue;
             };
             let made_with = &mut assessment.made_with;
@@ -215,8 +224,8 @@ impl State {
             // An answer of a program that is not served now is not asked for again.
             let Some(place) = program.place else { continue };
             made_with.program = place;
-            let known = self.known.take(id, payload, sequence);
-            self.known.answer(known, assessment);
+            let taken = known.take(id, payload, sequence);
+            known.answer(taken, assessment);
         }
         Ok(())
     }

@@ -228,8 +228,8 @@ impl Cursor {
                 let body = tail
                     .open(&header)
                     .ok_or_else(|| damaged("it is not as it was sealed"))?;
-                let records = Records::new(body).map_err(|_| damaged("it is in a format unknown here"))?;
-                visit.drain(header.first, records)?;
+                let mut records = Records::new(body).map_err(|_| damaged("it is in a format unknown here"))?;
+                visit.drain(header.first, &mut records)?;
                 self.next = self.next.max(last + 1);
             }
             tail.advance(&header);

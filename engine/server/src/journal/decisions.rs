@@ -63,7 +63,7 @@ impl Visit for Decisions {
         Ok(())
     }
 
-    fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {
+    fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), JournalError> {
         let clock = records.clock.0;
         let mut sequence = first;
         for record in records {

@@ -221,7 +221,7 @@ impl Visit for Erasures {
         Ok(())
     }
 
-    fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {
+    fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), JournalError> {
         let mut sequence = first;
         for record in records.flatten() {
             self.stated.state(&record)?;

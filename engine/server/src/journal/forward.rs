@@ -62,7 +62,7 @@ impl Visit for Forwarding {
         Ok(())
     }
 
-    fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {
+    fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), JournalError> {
         let mut sequence = first;
         for record in records {
             let record = record.map_err(|_| JournalError(format!("input {sequence} is in a format unknown here")))?;

@@ -4,7 +4,7 @@ use fraudgate_core::{
     journal::{
         gap::Gap,
         reader::{Damage, Next, Reader, Tail},
-        record::{Record, Records},
+        record::Records,
         rewritten::LONG_HEADER,
         segment::{self, End, Header},
     },
@@ -52,8 +52,9 @@ pub struct Recovered {
 pub trait Visit {
     /// The next segment.
     fn segment(&mut self, header: &Header) -> Result<(), JournalError>;
-    /// The next drain: the sequence of its first input, and its records.
-    fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError>;
+    /// The next drain: the sequence of its first input, and its records. What comes of it counts for nothing when one of them
+    /// cannot be read: then the walk fails as a whole, whether or not it was looked at here.
+    fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), JournalError>;
     /// Inputs are lost here, as a person accepted.
     fn gap(&mut self, _: &Gap) -> Result<(), JournalError> {
         Ok(())
@@ -117,12 +118,10 @@ impl Visit for Fold<'_> {
         begun.map_err(|e| failed(&format!("segment {}", header.segment))(&e))
     }
 
-    fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {
-        let fold = || -> Result<(), fraudgate_core::replay::ReplayError> {
-            self.0.expect(first)?;
-            records.flatten().try_for_each(|record| self.0.record(record))
-        };
-        fold().map_err(|e| failed("replay")(&e))
+    fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), JournalError> {
+        let follows = self.0.expect(first);
+        let taken = follows.and_then(|()| records.flatten().try_for_each(|record| self.0.record(record)));
+        taken.map_err(|e| failed("replay")(&e))
     }
 }
 
@@ -235,24 +234,17 @@ fn walk(
         match reader.advance() {
             Ok(Next::Chunk(chunk)) => {
                 let first = chunk.first;
-                let records = checked(chunk.body).ok_or_else(|| {
-                    JournalError(format!("input {first} and those with it are in a format unknown here"))
-                })?;
-                visit.drain(first, records)?;
+                let unknown = || JournalError(format!("input {first} and those with it are in a format unknown here"));
+                let mut records = Records::new(chunk.body).map_err(|_| unknown())?;
+                visit.drain(first, &mut records)?;
+                if !records.are_whole() {
+                    return Err(unknown());
+                }
             }
             Ok(Next::Tail(tail)) => return Ok(Ok(tail)),
             Err(damage) => return Ok(Err(Stopped { at, damage })),
         }
     }
-}
-
-/// The records of a body, when all of them can be read.
-fn checked(body: &[u8]) -> Option<Records<'_>> {
-    let records = Records::new(body).ok()?;
-    records
-        .clone()
-        .all(|record: Result<Record, _>| record.is_ok())
-        .then_some(records)
 }
 
 /// Segments that were made ready and never written to.

@@ -217,7 +217,7 @@ impl Visit for Nobody {
         Ok(())
     }
 
-    fn drain(&mut self, _: u64, records: Records) -> Result<(), JournalError> {
+    fn drain(&mut self, _: u64, records: &mut Records) -> Result<(), JournalError> {
         records.for_each(|record: Result<Record, _>| drop(record));
         Ok(())
     }

@@ -114,7 +114,7 @@ impl Visit for Eras {
         Ok(())
     }
 
-    fn drain(&mut self, _: u64, records: Records) -> Result<(), JournalError> {
+    fn drain(&mut self, _: u64, records: &mut Records) -> Result<(), JournalError> {
         let (mut programs, mut bounds) = (Vec::new(), Bounds::NONE);
         for record in records.flatten() {
             let Record::Program(stated) = record else { break };
@@ -211,7 +211,7 @@ impl Visit for Compare<'_, '_> {
         self.replay.gap(gap).map_err(|e| failed("gap")(&e))
     }
 
-    fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {
+    fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), JournalError> {
         self.replay.expect(first).map_err(|e| failed("replay")(&e))?;
         let mut sequence = first;
         for record in records.flatten() {

@@ -105,7 +105,7 @@ impl Visit for Find<'_> {
         Ok(())
     }
 
-    fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {
+    fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), JournalError> {
         let clock = records.clock.0;
         let mut sequence = first;
         for record in records.flatten() {
@@ -166,7 +166,7 @@ impl Visit for Compute<'_, '_> {
         Ok(())
     }
 
-    fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {
+    fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), JournalError> {
         let mut sequence = first;
         for record in records.flatten() {
             if sequence > self.wanted {

@@ -23,7 +23,7 @@ pub fn tail(folder: &Path, secret: &[u8; 32], inputs: usize) -> Result<Value, Jo
             self.programs.segment(header);
             Ok(())
         }
-        fn drain(&mut self, first: u64, records: Records) -> Result<(), JournalError> {
+        fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), JournalError> {
             let clock = records.clock.0;
             let mut sequence = first;
             for record in records.flatten() {

@@ -76,7 +76,7 @@ pub fn verify(folder: &Path, secret: &[u8; 32]) -> Result<Value, JournalError> {
         fn segment(&mut self, _: &Header) -> Result<(), JournalError> {
             Ok(())
         }
-        fn drain(&mut self, _: u64, records: Records) -> Result<(), JournalError> {
+        fn drain(&mut self, _: u64, records: &mut Records) -> Result<(), JournalError> {
             self.0 += 1;
             self.1 += records
                 .filter(|record| !matches!(record, Ok(Record::Program(_))))
