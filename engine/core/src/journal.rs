@@ -39,8 +39,10 @@ pub trait Journal: Send {
     /// `programs` are those that a new segment states.
     fn append(&mut self, draft: &mut Draft, programs: &[Program]);
 
-    /// Where it ends, when all that was appended stands there.
-    fn end(&self) -> Option<End>;
+    /// Ends the segment here, so that a start from a snapshot of this moment reads nothing of what is before, and gives where
+    /// that is. Nothing while not all that was appended stands there, or no other segment is ready. `programs` are those that
+    /// the next one states.
+    fn cut(&mut self, programs: &[Program]) -> Option<End>;
 
     /// What the input at a sequence survives by now.
     fn durability(&self, sequence: u64) -> Durability;

@@ -209,9 +209,10 @@ impl Engine {
         self.journal = Some(journal);
     }
 
-    /// Where the journal ends, when all that was taken stands there.
-    pub fn journal_end(&self) -> Option<End> {
-        self.journal.as_ref().and_then(|journal| journal.end())
+    /// Has the journal end its segment here; see [`Journal::cut`].
+    pub fn cut_journal(&mut self) -> Option<End> {
+        let journal = self.journal.as_mut()?;
+        journal.cut(&self.programs)
     }
 
     /// The position of the newest input that was taken; 0 before the first.

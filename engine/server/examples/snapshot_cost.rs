@@ -8,6 +8,10 @@
 
 mod handbook;
 
+/// The allocator of the module that Python loads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc::sync_channel},

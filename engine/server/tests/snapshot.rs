@@ -13,7 +13,7 @@ use std::{
 };
 
 use configured::SECRET;
-use fraudgate_core::road::Engine;
+use fraudgate_core::{journal::segment::HEADER, road::Engine};
 use fraudgate_server::journal::{
     JournalError, Recovered, Settings, Writer, attend,
     chain::{chain, headers},
@@ -184,6 +184,29 @@ fn a_start_reads_the_journal_from_the_newest_snapshot_on_and_has_the_state_that_
         &named(folder.path(), ".snapshot")[0].metadata().unwrap().permissions(),
     );
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_snapshot_ends_its_segment_so_that_nothing_before_it_is_read_to_start() {
+    let folder = TempDir::new().unwrap();
+    let settings = Settings {
+        segment_bytes: 1 << 20,
+        ..settings(folder.path())
+    };
+    let digest = live(&settings, |life| {
+        life.send(0..300);
+        life.snapshot(0..0);
+        life.send(300..320);
+    });
+    let [before, _] = &named(folder.path(), ".segment")[..2] else {
+        panic!("all stands in one segment");
+    };
+    // Not even read for what the snapshot says of its end: the segment behind says the same.
+    let header = std::fs::read(before).unwrap()[..HEADER].to_vec();
+    std::fs::write(before, header).unwrap();
+    let life = Life::begin(&settings).unwrap();
+    assert_eq!(life.engine.digest(), digest);
+    assert_eq!((life.recovered.inputs, life.recovered.segments), (20, 1));
 }
 
 #[test]

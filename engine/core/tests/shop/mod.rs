@@ -304,7 +304,7 @@ impl Journal for Written {
         assert!(draft.bytes.len() > chunk::HEADER);
     }
 
-    fn end(&self) -> Option<End> {
+    fn cut(&mut self, _: &[Program]) -> Option<End> {
         Some(Written::end(self))
     }
 

@@ -137,6 +137,11 @@ impl Desk {
         self.state().snapshot.take()
     }
 
+    /// It is not used yet.
+    pub fn return_snapshot(&self, prepared: snapshot::Prepared) {
+        self.state().snapshot = Some(prepared);
+    }
+
     /// A snapshot was cut in this segment, and is being written; none is any more.
     pub fn hold_cut(&self, segment: Option<u64>) {
         self.state().cut = segment;

@@ -81,7 +81,7 @@ pub fn recover(
         Some((header, loaded)) => {
             // What could not be taken from the snapshot is folded anew, as far as the journal reaches back.
             let is_whole = loaded.programs.iter().all(|&is_loaded| is_loaded);
-            let from = header.place.filter(|_| is_whole).map_or(0, |place| place.segment);
+            let from = header.place.filter(|_| is_whole).map_or(0, |place| goes_on(&chain, place));
             (Replay::behind(engine, loaded), from)
         }
     };
@@ -125,7 +125,14 @@ impl Visit for Fold<'_> {
     }
 }
 
-/// Reads a journal to its end, from its first segment on, or the one of a number.
+/// The segment in which what is behind a place begins. A snapshot is cut where a segment ends; that the next one was still to
+/// begin when the process died is why it may be the same.
+fn goes_on(chain: &[Header], place: End) -> u64 {
+    let behind = chain.iter().find(|header| header.previous == Some(place));
+    behind.map_or(place.segment, |header| header.segment)
+}
+
+/// Reads a journal to its end, from its first segment on, or the one of a number: then a snapshot holds what is before.
 pub fn read(
     disk: &dyn Disk,
     keyring: &Keyring,
@@ -207,7 +214,7 @@ pub fn read_on(
     }
     // What stood before was removed: a state that begins here without a word would pass for a whole one.
     match chain.first() {
-        Some(header) if header.first > 1 && !stated => Err(Broken::Other(JournalError(format!(
+        Some(header) if header.first > 1 && !stated && from == 0 => Err(Broken::Other(JournalError(format!(
             "segment {}: what it states of the programs is gone, and with it since when their state is complete",
             header.segment
         )))),

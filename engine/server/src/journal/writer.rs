@@ -353,12 +353,23 @@ impl Journal for Writer {
         self.write(programs);
     }
 
-    fn end(&self) -> Option<End> {
+    fn cut(&mut self, programs: &[Program]) -> Option<End> {
+        self.settle();
         let stands = |current: &&Current| current.header.is_none() && self.waiting.is_empty();
-        let current = self.current.as_ref().filter(stands)?;
+        let (number, end) = self
+            .current
+            .as_ref()
+            .filter(stands)
+            .map(|current| (current.segment.number, current.open.end()))?;
         // The last input's: a segment that holds none yet may be given up, and what comes then does not name it.
         let last = self.unsynced.back().map(|last| last.end).or(self.good);
-        Some(last.unwrap_or_else(|| current.open.end()))
+        if last != Some(end) {
+            return Some(last.unwrap_or(end));
+        }
+        self.roll(programs);
+        self.stand();
+        let goes_on = |current: &Current| current.segment.number != number;
+        self.current.as_ref().is_some_and(goes_on).then_some(end)
     }
 
     fn durability(&self, sequence: u64) -> Durability {

@@ -113,7 +113,9 @@ fn hangs(disk: &dyn Disk, journal: &[segment::Header], header: &Header) -> Resul
         Some((at, place)) => {
             let end = journal.get(at + 1).and_then(|after| after.previous);
             let reaches = end.is_none_or(|end| end.offset >= place.offset);
-            (reaches && holds(disk, place)?).then_some(()).ok_or_else(strange)
+            // The segment behind names the very place: nothing before it has to be read.
+            let hangs = end == Some(place) || reaches && holds(disk, place)?;
+            hangs.then_some(()).ok_or_else(strange)
         }
         None => {
             let goes_on =

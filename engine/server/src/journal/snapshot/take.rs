@@ -175,11 +175,12 @@ impl Taking {
     }
 
     fn cut(&mut self, engine: &mut Engine) -> Turn {
-        // What waits to be written has no place yet.
-        let Some(place) = engine.journal_end() else {
+        let Some(prepared) = self.desk.take_snapshot() else {
             return Turn::Wait;
         };
-        let Some(prepared) = self.desk.take_snapshot() else {
+        // What waits to be written has no place yet.
+        let Some(place) = engine.cut_journal() else {
+            self.desk.return_snapshot(prepared);
             return Turn::Wait;
         };
         self.desk.hold_cut(Some(place.segment));
