@@ -107,6 +107,11 @@ impl Known {
 
     /// Remembers an id that is not known yet.
     pub fn take(&mut self, id: KeyHash, payload: KeyHash, sequence: u64) -> Place {
+        self.remember(id, payload, sequence, None)
+    }
+
+    /// The same, with what was answered.
+    pub fn remember(&mut self, id: KeyHash, payload: KeyHash, sequence: u64, answer: Option<Assessment>) -> Place {
         if self.taken.len() == self.capacity {
             if self.sweep.as_ref().is_some_and(|sweep| sweep.next == self.forgotten) {
                 self.sweep(1);
@@ -123,7 +128,7 @@ impl Known {
             id,
             payload,
             sequence,
-            assessment: None,
+            assessment: answer,
         });
         self.young.insert(id, place);
         place

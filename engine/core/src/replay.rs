@@ -12,7 +12,7 @@ pub use ahead::Ahead;
 use prost::Message;
 
 use crate::{
-    assessment::{MadeWith, Tier, Version},
+    assessment::{Assessment, MadeWith, Tier, Version},
     features::Lateness,
     journal::{
         gap::Gap,
@@ -203,14 +203,10 @@ impl<'e> Replay<'e> {
         let program = &mut self.engine.programs[usize::from(place.made_with.program)];
         match record {
             Record::Transaction(admitted, scored) => {
-                let is_known = sequence <= self.known_through;
-                let known = (!is_known).then(|| self.engine.known.take(admitted.id, admitted.payload, sequence));
                 let beyond = program
                     .history
                     .is_beyond(&program.plan, admitted.transaction.event_time);
                 if let Some(Scored { assessment, .. }) = scored {
-                    let mut assessment = assessment.clone();
-                    assessment.made_with = place.made_with;
                     // What was removed may have been later than all that is left.
                     if whole && place.moved.is_none() && beyond != (assessment.lateness == Lateness::Beyond) {
                         return Err(ReplayError::Diverged { sequence });
@@ -220,9 +216,15 @@ impl<'e> Replay<'e> {
                     {
                         program.blind.count_again(admitted.transaction.event_time, minor);
                     }
-                    if let Some(known) = known {
-                        self.engine.known.answer(known, assessment);
-                    }
+                }
+                if sequence > self.known_through {
+                    let made_with = place.made_with;
+                    let answer = scored.as_ref().map(|Scored { assessment, .. }| Assessment {
+                        made_with,
+                        ..assessment.clone()
+                    });
+                    let known = &mut self.engine.known;
+                    known.remember(admitted.id, admitted.payload, sequence, answer);
                 }
                 match &place.moved {
                     None => program.fold(&admitted.transaction),

@@ -2,7 +2,10 @@
 //! a replay is bound by cache misses as a drain is, and a journal of lone calls has nothing to overlap them with.
 
 use super::{Place, Replay, ReplayError};
-use crate::journal::{gap::Gap, record::Record};
+use crate::journal::{
+    gap::Gap,
+    record::{Record, Records},
+};
 
 /// How many inputs are announced together.
 const ANNOUNCED: usize = 16;
@@ -10,7 +13,10 @@ const ANNOUNCED: usize = 16;
 /// A replay that reads ahead. What comes out is the same.
 pub struct Ahead<'e> {
     replay: Replay<'e>,
+    /// Inputs that are read and not taken in yet, and behind them places for others.
     coming: Vec<Record<'static>>,
+    /// How many are read.
+    read: usize,
 }
 
 impl<'e> Ahead<'e> {
@@ -18,7 +24,8 @@ impl<'e> Ahead<'e> {
     pub fn new(replay: Replay<'e>) -> Ahead<'e> {
         Ahead {
             replay,
-            coming: Vec::with_capacity(ANNOUNCED),
+            coming: (0..ANNOUNCED).map(|_| Record::place()).collect(),
+            read: 0,
         }
     }
 
@@ -34,9 +41,35 @@ impl<'e> Ahead<'e> {
         self.replay.gap(gap)
     }
 
-    /// See [`Replay::expect`].
-    pub fn expect(&self, first: u64) -> Result<(), ReplayError> {
-        let before = self.coming.len() as u64;
+    /// The next drain: the sequence of its first input, and its records. What cannot be read of them ends it; whoever hands
+    /// them over asks whether they are whole.
+    pub fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), ReplayError> {
+        self.expect(first)?;
+        loop {
+            if self.replay.holds_next() {
+                // None before it waits here: it is held as well.
+                let Some(Ok(record)) = records.next() else {
+                    return Ok(());
+                };
+                self.replay.record(&record)?;
+                continue;
+            }
+            match records.next_to(&mut self.coming[self.read]) {
+                None | Some(Err(_)) => return Ok(()),
+                Some(Ok(None)) => self.read += 1,
+                Some(Ok(Some(stated))) => {
+                    self.catch_up()?;
+                    self.replay.record(&Record::Program(stated))?;
+                }
+            }
+            if self.read == self.coming.len() {
+                self.catch_up()?;
+            }
+        }
+    }
+
+    fn expect(&self, first: u64) -> Result<(), ReplayError> {
+        let before = self.read as u64;
         // An error of what is read ahead is told when it is taken in.
         self.replay
             .expect(first.saturating_sub(before))
@@ -49,27 +82,6 @@ impl<'e> Ahead<'e> {
             })
     }
 
-    /// The next record.
-    pub fn record(&mut self, record: Record) -> Result<(), ReplayError> {
-        if self.replay.holds_next() {
-            // None before it waits here: it is held as well.
-            return self.replay.record(&record);
-        }
-        match record.detached() {
-            Ok(input) => {
-                self.coming.push(input);
-                if self.coming.len() == ANNOUNCED {
-                    self.catch_up()?;
-                }
-                Ok(())
-            }
-            Err(stated) => {
-                self.catch_up()?;
-                self.replay.record(&Record::Program(stated))
-            }
-        }
-    }
-
     /// Takes in what is left, and gives the replay.
     pub fn done(mut self) -> Result<Replay<'e>, ReplayError> {
         self.catch_up()?;
@@ -77,9 +89,9 @@ impl<'e> Ahead<'e> {
     }
 
     fn catch_up(&mut self) -> Result<(), ReplayError> {
-        announce(&mut self.replay, &self.coming);
-        let replay = &mut self.replay;
-        self.coming.drain(..).try_for_each(|record| replay.record(&record))
+        let coming = &self.coming[..std::mem::take(&mut self.read)];
+        announce(&mut self.replay, coming);
+        coming.iter().try_for_each(|record| self.replay.record(record))
     }
 }
 

@@ -224,8 +224,7 @@ impl State {
             // An answer of a program that is not served now is not asked for again.
             let Some(place) = program.place else { continue };
             made_with.program = place;
-            let taken = known.take(id, payload, sequence);
-            known.answer(taken, assessment);
+            known.remember(id, payload, sequence, Some(assessment));
         }
         Ok(())
     }

@@ -81,7 +81,10 @@ pub fn recover(
         Some((header, loaded)) => {
             // What could not be taken from the snapshot is folded anew, as far as the journal reaches back.
             let is_whole = loaded.programs.iter().all(|&is_loaded| is_loaded);
-            let from = header.place.filter(|_| is_whole).map_or(0, |place| goes_on(&chain, place));
+            let from = header
+                .place
+                .filter(|_| is_whole)
+                .map_or(0, |place| goes_on(&chain, place));
             (Replay::behind(engine, loaded), from)
         }
     };
@@ -119,9 +122,7 @@ impl Visit for Fold<'_> {
     }
 
     fn drain(&mut self, first: u64, records: &mut Records) -> Result<(), JournalError> {
-        let follows = self.0.expect(first);
-        let taken = follows.and_then(|()| records.flatten().try_for_each(|record| self.0.record(record)));
-        taken.map_err(|e| failed("replay")(&e))
+        self.0.drain(first, records).map_err(|e| failed("replay")(&e))
     }
 }
 
