@@ -307,8 +307,13 @@ impl<'e> Replay<'e> {
         let policy = Policy::parse(stated.policy).map_err(|e| ReplayError::Program(e.to_string()))?;
         let program = &mut self.engine.programs[place];
         if !std::mem::replace(&mut self.begun[place], true) {
-            // What was journaled before and removed since is not known to this state.
-            program.begin(stated.complete_since.max(stated.watermark));
+            // What was journaled before and removed since is not known to this state. Where nothing was removed, what was folded
+            // before this statement comes behind it: it was written anew with the first segment, which had failed.
+            let removed = match self.whole {
+                true => EventTime(i64::MIN),
+                false => stated.watermark,
+            };
+            program.begin(stated.complete_since.max(removed));
         }
         let version = program.know_version(Version::new(&plan, &policy.digest, stated.model_digest));
         self.stated[number] = Some(Place {
