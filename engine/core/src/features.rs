@@ -138,29 +138,34 @@ pub(crate) fn windows(
 ) {
     let scale = plan.currency.scale();
     for feature in &layout.features {
-        match window(feature, reading, t, scale) {
-            Some(value) => {
-                put(row, feature.feature, value, &mut seen.missing);
-                if reading.is_approximate(feature) {
-                    seen.approximate.insert(feature.feature);
-                }
-            }
+        let known = !reading.reaches_back() || !is_bounded(feature) || !reading.is_incomplete(feature);
+        match window(feature, reading, t, scale).filter(|_| known) {
+            Some(value) => put(row, feature.feature, value, &mut seen.missing),
             None => {
                 row[feature.feature] = f64::NAN;
                 seen.incomplete.insert(feature.feature);
             }
         }
     }
+    if reading.is_tiled() {
+        let cut = layout.features.iter().filter(|feature| reading.is_approximate(feature));
+        for feature in cut.filter(|feature| !seen.incomplete.contains(feature.feature)) {
+            seen.approximate.insert(feature.feature);
+        }
+    }
 }
 
-/// One feature's value; NaN when there is nothing to compute it from, `None` when the history does not reach back far enough.
+/// Whether a feature's window has a beginning.
+fn is_bounded(feature: &WindowFeature) -> bool {
+    !matches!(feature.op, WindowOp::SinceLast(_) | WindowOp::SinceFirst(_))
+}
+
+/// One feature's value; NaN when there is nothing to compute it from, `None` when that is not known. That its window begins
+/// where events may be unknown is for the caller to see.
+#[inline(always)]
 fn window(feature: &WindowFeature, reading: &Reading, t: &Transaction, scale: i64) -> Option<f64> {
     let is_counted = feature.inclusive && feature.kinds.contains(t.kind);
     let amount = t.amount.filter(|_| is_counted);
-    let bounded = !matches!(feature.op, WindowOp::SinceLast(_) | WindowOp::SinceFirst(_));
-    if bounded && reading.is_incomplete(feature) {
-        return None;
-    }
     Some(match feature.op {
         WindowOp::Count(count) => (reading.count(feature, count) + i64::from(is_counted)) as f64,
         WindowOp::Sum(sum) => {

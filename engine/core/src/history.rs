@@ -167,11 +167,10 @@ impl History {
             match key.filter(|_| !beyond) {
                 None => features::unknown(layout, row, &mut seen.missing),
                 Some(key) => {
-                    let number = entity.find(layout, key);
-                    if number.is_some_and(|number| entity.holds_later(number, t.event_time)) {
+                    let (mut reading, holds_later) = entity.read(layout, key, t.event_time, &mut self.rows);
+                    if holds_later {
                         seen.lateness = Lateness::Late;
                     }
-                    let mut reading = entity.read(layout, number, t.event_time, &mut self.rows);
                     reading.is_unknown_through(erased.through(key));
                     features::windows(plan, layout, &reading, t, row, &mut seen);
                 }
@@ -182,8 +181,8 @@ impl History {
 
     /// Tells of transactions that will be seen next, a few dozen at most, so that what they read is in the caches by then:
     /// each step asks for the memory of all before any of it is needed. Nothing depends on whether this is called.
-    pub fn announce<'a>(&self, plan: &Plan, coming: impl Iterator<Item = &'a Transaction> + Clone) {
-        for (slot, (layout, entity)) in plan.layouts.iter().zip(&self.entities).enumerate() {
+    pub fn announce<'a>(&mut self, plan: &Plan, coming: impl Iterator<Item = &'a Transaction> + Clone) {
+        for (slot, (layout, entity)) in plan.layouts.iter().zip(&mut self.entities).enumerate() {
             if !layout.features.is_empty() {
                 let keys = || coming.clone().filter_map(|t| t.entities[slot]);
                 keys().for_each(|key| entity.announce(key));

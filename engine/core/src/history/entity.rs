@@ -31,6 +31,7 @@ pub(super) struct Through {
 
 impl Through {
     /// Whether a key is not forgotten.
+    #[inline]
     pub fn knows(self, head: &Head) -> bool {
         head.events.newest() > self.forgotten || head.newest() > self.forgotten
     }
@@ -93,6 +94,7 @@ impl EntityHistory {
     }
 
     /// What is dead now.
+    #[inline]
     pub(super) fn through(&self, layout: &EntityLayout) -> Through {
         Through {
             dead: self.dead_through,
@@ -109,7 +111,7 @@ impl EntityHistory {
     }
 
     /// Asks for a key's head, once it was announced.
-    pub fn approach(&self, key: KeyHash) {
+    pub fn approach(&mut self, key: KeyHash) {
         self.keys.approach(key);
     }
 
@@ -126,47 +128,33 @@ impl EntityHistory {
         }
     }
 
-    /// Whether a key has an event later than `t`.
-    pub fn holds_later(&self, number: KeyNumber, t: EventTime) -> bool {
-        let head = self.keys.at(number);
+    /// A key's history as of `t`, and whether it holds an event later than that; `rows` takes one place for each of the
+    /// layout's offsets.
+    #[inline]
+    pub fn read<'a>(
+        &'a mut self,
+        layout: &'a EntityLayout,
+        key: KeyHash,
+        t: EventTime,
+        rows: &'a mut [usize],
+    ) -> (Reading<'a>, bool) {
+        let rows = &mut rows[..layout.offsets.len()];
+        let (since, evicted_through) = (self.since.0.max(self.evicted_through), self.evicted_through);
+        let (through, dead_through) = (self.through(layout), self.dead_through);
+        let number = self.keys.find(key);
+        let head = number.map(|number| self.keys.at_mut(number));
+        let Some(head) = head.filter(|head| through.knows(head)) else {
+            rows.fill(0);
+            return (Reading::new(layout, t, since, evicted_through, rows, None), false);
+        };
         let newest = match head.events.is_empty() {
             true => head.side.as_ref().map_or(i64::MIN, |side| side.tiles.through()),
             false => head.events.newest(),
         };
-        newest > t.0.max(self.dead_through)
-    }
-
-    /// A key's history as of `t`; `rows` takes one place for each of the layout's offsets.
-    pub fn read<'a>(
-        &'a mut self,
-        layout: &'a EntityLayout,
-        number: Option<KeyNumber>,
-        t: EventTime,
-        rows: &'a mut [usize],
-    ) -> Reading<'a> {
-        let rows = &mut rows[..layout.offsets.len()];
-        let (since, evicted_through) = (self.since.0.max(self.evicted_through), self.evicted_through);
-        let head = match number {
-            None => {
-                rows.fill(0);
-                None
-            }
-            Some(number) => {
-                let head = self.keys.at_mut(number);
-                find_rows(layout, &mut head.events, t, rows);
-                Some(&*head)
-            }
-        };
-        Reading {
-            layout,
-            t,
-            since,
-            evicted_through,
-            is_known: head.is_some(),
-            events: head.map(|head| &head.events).filter(|events| !events.is_empty()),
-            rows,
-            side: head.and_then(|head| head.side.as_deref()),
-        }
+        let holds_later = newest > t.0.max(dead_through);
+        find_rows(layout, &mut head.events, t, rows);
+        let reading = Reading::new(layout, t, since, evicted_through, rows, Some(head));
+        (reading, holds_later)
     }
 
     /// Folds an event in.
@@ -177,27 +165,23 @@ impl EntityHistory {
         let number = self.find_or_add(layout, key, t.0);
         self.trim_if_due(layout, number);
         self.added.clear();
-        self.added.extend(layout.measures.iter().map(|measure| match *measure {
-            Measure::Count(kinds) => i64::from(kinds.contains(kind)),
-            Measure::Sum(kinds) => amount.filter(|_| kinds.contains(kind)).map_or(0, |amount| amount.0),
-            Measure::Present(kinds) => i64::from(amount.is_some() && kinds.contains(kind)),
-        }));
+        for measure in &layout.measures {
+            self.added.push(match *measure {
+                Measure::Count(kinds) => i64::from(kinds.contains(kind)),
+                Measure::Sum(kinds) => amount.filter(|_| kinds.contains(kind)).map_or(0, |amount| amount.0),
+                Measure::Present(kinds) => i64::from(amount.is_some() && kinds.contains(kind)),
+            });
+        }
         let is_blank = layout.blanks && amount.is_none();
         let head = self.keys.at_mut(number);
         let before = head.newest_or(t.0);
         if let Some(side) = &mut head.side
             && t.0 < side.tiles.through()
         {
-            for (past, &column) in side.past_mut(layout).iter_mut().zip(&layout.evicted) {
-                if counts(column, &self.added) {
-                    past.leaves(t.0);
-                }
-            }
-            side.tiles.join(&tile(layout, t.0, is_blank, &self.added));
-            return;
+            return join_tile(layout, side, t.0, is_blank, &self.added);
         }
         let inserted = head.events.insert(t.0, &self.added);
-        if head.events.len() == 1 || inserted.row < head.events.last() {
+        if inserted.row == head.events.base() + 1 {
             head.events.due = due(&self.ledger, head);
         }
         if is_blank {
@@ -206,7 +190,7 @@ impl EntityHistory {
         if !layout.extremes.is_empty() {
             refresh(layout, head, if inserted.moved > 0 { 0 } else { inserted.row });
         }
-        let after = head.newest();
+        let (after, rows) = (head.newest(), head.events.len());
         self.ledger.add(
             t.0,
             Live {
@@ -216,8 +200,9 @@ impl EntityHistory {
             },
         );
         self.ledger.move_key(before, after);
-        // Twice, so that a key comes back to a bound that is lower than it was.
-        for _ in 0..2 {
+        if rows > self.bounds.rows_a_key {
+            self.tile_oldest(layout, number);
+            // Twice, so that a key comes back to a bound that is lower than it was.
             if self.keys.at(number).events.len() > self.bounds.rows_a_key {
                 self.tile_oldest(layout, number);
             }
@@ -297,12 +282,21 @@ impl EntityHistory {
     }
 
     /// The number of a key that is about to change; one that is not known begins with something at `time`.
+    #[inline]
     pub(super) fn find_or_add(&mut self, layout: &EntityLayout, key: KeyHash, time: i64) -> KeyNumber {
-        if let Some(number) = self.keys.find(key) {
-            if self.is_known(layout, self.keys.at(number)) {
+        match self.keys.find(key) {
+            Some(number) if self.is_known(layout, self.keys.at(number)) => {
                 self.before_change(layout, number);
-                return number;
+                number
             }
+            forgotten => self.begin(layout, key, time, forgotten),
+        }
+    }
+
+    /// Begins a key with something at `time`; it may have been there before.
+    #[inline(never)]
+    fn begin(&mut self, layout: &EntityLayout, key: KeyHash, time: i64, forgotten: Option<KeyNumber>) -> KeyNumber {
+        if let Some(number) = forgotten {
             self.take_away(layout, number);
         }
         let number = self.keys.add(key, Ring::new(layout.measures.len()));
@@ -405,22 +399,33 @@ impl EntityHistory {
 
 /// Finds the rows at which windows begin and end. Most are found where they were found last, or a little further.
 fn find_rows(layout: &EntityLayout, ring: &mut Ring, t: EventTime, rows: &mut [usize]) {
-    let (mut hint, mut near) = (0, ring.last());
+    let mut hints = ring.hints;
+    let mut unused = hints.iter_mut();
+    let mut near = ring.last();
     for (&offset, row) in layout.offsets.iter().zip(rows) {
-        // Windows that end now end at the newest row, unless the transaction is late.
-        let hinted = offset != 0 && hint < HINTS;
-        let start = match (offset, hinted) {
-            (0, _) => ring.last(),
-            (_, true) => usize::from(ring.hints[hint]),
-            (_, false) => near,
-        };
-        *row = ring.position(t.0.saturating_sub(offset), start);
-        if hinted {
-            ring.hints[hint] = u16::try_from(*row).unwrap_or(u16::MAX);
-            hint += 1;
+        if offset == 0 {
+            // Windows that end now end at the newest row, unless the transaction is late.
+            near = ring.position(t.0, ring.last());
+        } else if let Some(hint) = unused.next() {
+            near = ring.position(t.0.saturating_sub(offset), usize::from(*hint));
+            *hint = near.min(usize::from(u16::MAX)) as u16;
+        } else {
+            near = ring.position(t.0.saturating_sub(offset), near);
         }
-        near = *row;
+        *row = near;
     }
+    ring.hints = hints;
+}
+
+/// An event comes that is older than what is told apart.
+#[cold]
+fn join_tile(layout: &EntityLayout, side: &mut Side, time: i64, is_blank: bool, added: &[i64]) {
+    for (past, &column) in side.past_mut(layout).iter_mut().zip(&layout.evicted) {
+        if counts(column, added) {
+            past.leaves(time);
+        }
+    }
+    side.tiles.join(&tile(layout, time, is_blank, added));
 }
 
 /// Whether an event that adds this is counted.

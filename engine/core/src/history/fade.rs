@@ -16,6 +16,7 @@ const A_PASS: i64 = 16;
 
 impl EntityHistory {
     /// The watermark moved: what no window can reach any more is dead.
+    #[inline]
     pub fn advance(&mut self, layout: &EntityLayout, watermark: i64) {
         if watermark <= self.watermark {
             return;
@@ -53,7 +54,14 @@ impl EntityHistory {
     }
 
     /// Looks at a few keys and takes away what is dead of them.
+    #[inline]
     pub fn look(&mut self, layout: &EntityLayout) {
+        if self.left > 0 {
+            self.look_on(layout);
+        }
+    }
+
+    fn look_on(&mut self, layout: &EntityLayout) {
         for _ in 0..LOOKS.min(self.left) {
             self.left -= 1;
             if self.hand >= self.keys.count() {

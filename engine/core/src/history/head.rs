@@ -50,12 +50,35 @@ impl Head {
     }
 }
 
+/// Keys whose numbers are remembered, a power of two: several times as many as are announced together.
+const LATELY: usize = 128;
+
 /// All keys of an entity.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Keys {
     index: Index,
     pages: Vec<Vec<Head>>,
     count: KeyNumber,
+    /// Tags and numbers of keys that were looked for lately: each input looks for its keys several times. A cache, and
+    /// right by chance.
+    lately: [(u32, KeyNumber); LATELY],
+}
+
+impl Default for Keys {
+    fn default() -> Keys {
+        Keys {
+            index: Index::default(),
+            pages: Vec::new(),
+            count: 0,
+            lately: [(0, KeyNumber::MAX); LATELY],
+        }
+    }
+}
+
+/// Where the number of a key is remembered, and the tag that tells it from most others there: bits that no two keys of one
+/// place in the index need share.
+fn lately(key: KeyHash) -> (usize, u32) {
+    ((key.0 >> 64) as usize % LATELY, (key.0 >> 96) as u32)
 }
 
 impl Keys {
@@ -65,14 +88,27 @@ impl Keys {
     }
 
     /// The number of a key.
+    #[inline]
     pub fn find(&self, key: KeyHash) -> Option<KeyNumber> {
+        let (place, tag) = lately(key);
+        let (known, number) = self.lately[place];
+        if known == tag && number < self.count && self.at(number).key == key {
+            return Some(number);
+        }
+        self.look_up(key)
+    }
+
+    #[inline(never)]
+    fn look_up(&self, key: KeyHash) -> Option<KeyNumber> {
         self.index.find(key, |number| self.at(number).key == key)
     }
 
+    #[inline]
     pub fn at(&self, number: KeyNumber) -> &Head {
         &self.pages[(number >> A_PAGE) as usize][(number & ((1 << A_PAGE) - 1)) as usize]
     }
 
+    #[inline]
     pub fn at_mut(&mut self, number: KeyNumber) -> &mut Head {
         &mut self.pages[(number >> A_PAGE) as usize][(number & ((1 << A_PAGE) - 1)) as usize]
     }
@@ -91,6 +127,7 @@ impl Keys {
         });
         self.index.insert(key, number);
         self.count += 1;
+        self.remember(key, number);
         number
     }
 
@@ -115,14 +152,21 @@ impl Keys {
         self.index.prefetch(key);
     }
 
-    /// Asks for a key's head, which may be looked for.
-    pub fn approach(&self, key: KeyHash) {
+    /// Asks for a key's head, which will be looked for.
+    pub fn approach(&mut self, key: KeyHash) {
         // Its number alone: whether it is this key's would take the head itself.
-        if let Some(number) = self.index.find(key, |_| true)
-            && let Some(page) = self.pages.get((number >> A_PAGE) as usize)
-        {
-            prefetch(page, (number & ((1 << A_PAGE) - 1)) as usize);
+        if let Some(number) = self.index.find(key, |_| true) {
+            prefetch(
+                &self.pages[(number >> A_PAGE) as usize],
+                (number & ((1 << A_PAGE) - 1)) as usize,
+            );
+            self.remember(key, number);
         }
+    }
+
+    fn remember(&mut self, key: KeyHash, number: KeyNumber) {
+        let (place, tag) = lately(key);
+        self.lately[place] = (tag, number);
     }
 
     /// The numbers in the order of keys.

@@ -4,12 +4,12 @@
 //! It counts what is logically live and nothing else, so it follows from the inputs alone, and can be counted anew from a
 //! snapshot's keys.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use super::cost::Costs;
 use crate::plan::EntityLayout;
 
-/// Buckets that are told apart; what is older is counted in the oldest of them.
+/// Buckets that are told apart, a power of two; what is older is counted in the oldest of them.
 const BUCKETS: i64 = 2048;
 /// Into how many of them a retention is cut at most; at least into half as many.
 const A_RETENTION: i64 = 1024;
@@ -53,13 +53,18 @@ pub(super) struct Ledger {
     /// Whether keys are remembered when their rows are beyond the retention.
     remembers: bool,
     watermark: i64,
-    /// Its bucket: that of the last slot.
+    /// Its bucket, the newest that has a slot.
     newest: i64,
-    slots: VecDeque<Live>,
+    /// A slot for each of the newest buckets, at its number modulo theirs; none before anything was counted.
+    slots: Option<Box<[Live; BUCKETS as usize]>>,
     /// What is later than the watermark, by event time: only labels speak of such times.
     ahead: BTreeMap<i64, Live>,
     /// Rows in buckets before this one are beyond the retention.
     expired: i64,
+    /// The last moment of the last of those.
+    dead_through: i64,
+    /// As long as the watermark is below this, and nothing is ahead of it, nothing rolls and nothing expires.
+    turns_at: i64,
     total: Live,
 }
 
@@ -74,9 +79,11 @@ impl Ledger {
             remembers,
             watermark: i64::MIN,
             newest: i64::MIN >> shift,
-            slots: VecDeque::new(),
+            slots: None,
             ahead: BTreeMap::new(),
             expired: i64::MIN,
+            dead_through: i64::MIN,
+            turns_at: i64::MIN,
             total: Live::default(),
         }
     }
@@ -92,12 +99,14 @@ impl Ledger {
     }
 
     /// Counts something at an event time.
+    #[inline]
     pub fn add(&mut self, time: i64, what: Live) {
         self.total.add(what);
         self.at(time).add(what);
     }
 
     /// A key's newest thing is another now.
+    #[inline]
     pub fn move_key(&mut self, from: i64, to: i64) {
         if self.bucket(from) != self.bucket(to) || from.max(to) > self.watermark {
             self.at(from).keys -= 1;
@@ -105,20 +114,37 @@ impl Ledger {
         }
     }
 
+    #[inline]
     fn at(&mut self, time: i64) -> &mut Live {
         if time > self.watermark {
-            return self.ahead.entry(time).or_default();
+            return self.ahead_at(time);
         }
-        if self.slots.is_empty() {
-            self.slots.resize(BUCKETS as usize, Live::default());
-        }
-        let place = BUCKETS - 1 - (self.newest - self.bucket(time)).min(BUCKETS - 1);
-        &mut self.slots[place as usize]
+        let bucket = self.bucket(time).max(self.oldest());
+        &mut self.slots.get_or_insert_with(no_slots)[place(bucket)]
+    }
+
+    #[cold]
+    fn ahead_at(&mut self, time: i64) -> &mut Live {
+        self.ahead.entry(time).or_default()
+    }
+
+    /// The oldest bucket that has a slot.
+    fn oldest(&self) -> i64 {
+        self.newest.saturating_sub(BUCKETS - 1)
     }
 
     /// The watermark moved; rows through `expired_through` are beyond the retention. Gives the last moment of the last
     /// bucket of which nothing can be reached: what is in it is dead.
+    #[inline]
     pub fn advance(&mut self, watermark: i64, expired_through: i64) -> i64 {
+        if watermark >= self.turns_at || !self.ahead.is_empty() {
+            self.turn(watermark, expired_through);
+        }
+        self.watermark = watermark;
+        self.dead_through
+    }
+
+    fn turn(&mut self, watermark: i64, expired_through: i64) {
         self.watermark = watermark;
         let newest = self.bucket(watermark);
         if newest > self.newest {
@@ -135,29 +161,32 @@ impl Ledger {
         if expired > self.expired {
             self.expire(expired);
             self.expired = expired;
+            self.dead_through = self.end(expired.saturating_sub(1));
         }
-        self.end(self.expired.saturating_sub(1))
+        // The first moment of the next bucket, and the one at which the bucket expires in which the retention ends.
+        let expires = self.end(self.expired).saturating_add(watermark - expired_through);
+        self.turns_at = self.end(self.newest).saturating_add(1).min(expires);
     }
 
     fn roll(&mut self, newest: i64) {
-        let by = newest.saturating_sub(self.newest);
-        self.newest = newest;
-        if !self.slots.is_empty() {
-            for _ in 0..by.min(BUCKETS) {
-                let oldest = self.slots.pop_front().unwrap_or_default();
-                self.slots[0].add(oldest);
-                self.slots.push_back(Live::default());
+        if let Some(slots) = &mut self.slots {
+            // After so many steps all there is stands in the oldest bucket, and further ones change nothing.
+            let first = self.newest.max(newest.saturating_sub(BUCKETS));
+            for bucket in first..newest {
+                let oldest = std::mem::take(&mut slots[place(bucket - (BUCKETS - 1))]);
+                slots[place(bucket - (BUCKETS - 1) + 1)].add(oldest);
             }
         }
+        self.newest = newest;
     }
 
     fn expire(&mut self, expired: i64) {
-        let oldest = self.newest.saturating_sub(BUCKETS - 1);
+        let oldest = self.oldest();
         let through = (expired - 1).min(self.newest);
         let mut gone = Live::default();
-        if !self.slots.is_empty() {
+        if let Some(slots) = &mut self.slots {
             for bucket in self.expired.max(oldest)..=through {
-                let slot = &mut self.slots[(bucket - oldest) as usize];
+                let slot = &mut slots[place(bucket)];
                 let kept = if self.remembers { slot.keys } else { 0 };
                 gone.add(Live {
                     keys: slot.keys - kept,
@@ -175,11 +204,13 @@ impl Ledger {
     /// Drops the oldest bucket that holds something. Gives the last moment that is gone with it; nothing when nothing is
     /// there.
     pub fn evict(&mut self) -> Option<i64> {
-        let place = self.slots.iter().position(|slot| !slot.is_nothing());
-        if let Some(place) = place {
-            let gone = std::mem::take(&mut self.slots[place]);
+        let (oldest, newest) = (self.oldest(), self.newest);
+        let held = self.slots.as_mut().and_then(|slots| {
+            let bucket = (oldest..=newest).find(|&bucket| !slots[place(bucket)].is_nothing())?;
+            Some((bucket, std::mem::take(&mut slots[place(bucket)])))
+        });
+        if let Some((bucket, gone)) = held {
             self.forget(gone);
-            let bucket = self.newest - (BUCKETS - 1) + place as i64;
             // Nothing in it is later than the watermark, and what comes next is.
             return Some(self.end(bucket).min(self.watermark));
         }
@@ -200,4 +231,14 @@ impl Ledger {
         self.total.keys -= gone.keys;
         self.total.rare -= gone.rare;
     }
+}
+
+/// Where the slot of a bucket stands.
+fn place(bucket: i64) -> usize {
+    (bucket & (BUCKETS - 1)) as usize
+}
+
+#[cold]
+fn no_slots() -> Box<[Live; BUCKETS as usize]> {
+    Box::new([Live::default(); BUCKETS as usize])
 }

@@ -2,6 +2,7 @@
 
 use super::{
     extremes::{Blocks, Extremes, widest},
+    head::Head,
     ring::Ring,
     side::{Left, Side},
     tiles::{Tile, Tiles},
@@ -13,19 +14,23 @@ use crate::{
 
 /// A key's history as of an event time; ends of windows are places in the layout's offsets.
 pub(crate) struct Reading<'a> {
-    pub(super) layout: &'a EntityLayout,
-    pub(super) t: EventTime,
+    layout: &'a EntityLayout,
+    t: EventTime,
     /// Events with an event time through this one may be unknown; and those that were evicted.
-    pub(super) since: i64,
-    pub(super) evicted_through: i64,
+    since: i64,
+    evicted_through: i64,
+    /// Whether a window of this entity may begin before that: most often none does.
+    reaches_back: bool,
     /// Whether anything is known of the key.
-    pub(super) is_known: bool,
+    is_known: bool,
     /// `None` for a key that has no rows.
-    pub(super) events: Option<&'a Ring>,
+    events: Option<&'a Ring>,
     /// The row at each of the layout's offsets.
-    pub(super) rows: &'a [usize],
+    rows: &'a [usize],
     /// `None` for a key that nothing rare is known of.
-    pub(super) side: Option<&'a Side>,
+    side: Option<&'a Side>,
+    /// The same, of a key that has tiles.
+    tiled: Option<&'a Side>,
 }
 
 /// When something happened, as far as that is known.
@@ -37,23 +42,65 @@ pub(crate) enum When {
 }
 
 impl<'a> Reading<'a> {
+    /// What a key's history says as of `t`; `rows` are those at the layout's offsets.
+    #[inline]
+    pub(super) fn new(
+        layout: &'a EntityLayout,
+        t: EventTime,
+        since: i64,
+        evicted_through: i64,
+        rows: &'a [usize],
+        head: Option<&'a Head>,
+    ) -> Reading<'a> {
+        let side = head.and_then(|head| head.side.as_deref());
+        let mut reading = Reading {
+            layout,
+            t,
+            since,
+            evicted_through,
+            reaches_back: false,
+            is_known: head.is_some(),
+            events: head.map(|head| &head.events).filter(|events| !events.is_empty()),
+            rows,
+            side,
+            tiled: side.filter(|side| side.is_tiled()),
+        };
+        reading.is_unknown_through(EventTime(since));
+        reading
+    }
+
     /// Events through a time may be unknown of this key.
+    #[inline]
     pub fn is_unknown_through(&mut self, through: EventTime) {
         self.since = self.since.max(through.0);
+        // No window is longer than events are kept.
+        self.reaches_back = self.t.0.saturating_sub(self.layout.retention_us) < self.since;
     }
 
     fn moment(&self, offset: usize) -> i64 {
         self.t.0.saturating_sub(self.layout.offsets[offset])
     }
 
-    /// Whether a window begins at a time through which events may be unknown.
+    /// Whether any window may begin at a time through which events may be unknown.
+    #[inline]
+    pub fn reaches_back(&self) -> bool {
+        self.reaches_back
+    }
+
+    /// Whether a window does.
     pub fn is_incomplete(&self, window: &WindowFeature) -> bool {
         self.moment(window.begin) < self.since
     }
 
-    /// Whether a window begins or ends within events that are told apart no more.
+    /// Whether there are events that are told apart no more.
+    #[inline]
+    pub fn is_tiled(&self) -> bool {
+        self.tiled.is_some()
+    }
+
+    /// Whether a window begins or ends within them.
     pub fn is_approximate(&self, window: &WindowFeature) -> bool {
-        let Some(side) = self.side else { return false };
+        let Some(side) = self.tiled else { return false };
         let cut = |tiles: &Tiles| tiles.is_cut_by(self.moment(window.begin), self.moment(window.end));
         match window.op {
             WindowOp::Risk { .. } => cut(&side.tiles) || cut(&side.fraud_tiles),
@@ -64,42 +111,59 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn tiles(&self, window: &WindowFeature) -> impl Iterator<Item = &'a Tile> {
-        let (begin, end) = (self.moment(window.begin), self.moment(window.end));
-        let tiles = self.side.map(|side| side.tiles.within(begin, end));
-        tiles.into_iter().flatten()
+    fn tiles(&self, window: &WindowFeature, side: &'a Side) -> impl Iterator<Item = &'a Tile> {
+        side.tiles.within(self.moment(window.begin), self.moment(window.end))
     }
 
     /// Events in the window.
+    #[inline(always)]
     pub fn count(&self, window: &WindowFeature, column: Column) -> i64 {
-        let rows = (self.rows[window.end] - self.rows[window.begin]) as i64;
-        let tiled = || self.tiles(window).map(|tile| tile.rows).sum::<i64>();
         match column {
-            Column::Rows => rows + tiled(),
-            Column::Given => rows + tiled() - self.blanks(window),
+            Column::Rows => self.events_in(window),
+            Column::Given => self.events_in(window) - self.side.map_or(0, |side| self.blanks(window, side)),
             Column::Prefix(column) => self.sum(window, column),
         }
     }
 
+    #[inline]
+    fn events_in(&self, window: &WindowFeature) -> i64 {
+        let rows = (self.rows[window.end] - self.rows[window.begin]) as i64;
+        match self.tiled {
+            None => rows,
+            Some(side) => self.join_tiles(window, side, rows, |rows, tile| rows + tile.rows),
+        }
+    }
+
+    /// What tiles add to what rows gave. Out of line, as what follows it: few keys have them, and every window passes here.
+    #[cold]
+    #[inline(never)]
+    fn join_tiles<T>(&self, window: &WindowFeature, side: &'a Side, rows: T, join: impl Fn(T, &Tile) -> T) -> T {
+        self.tiles(window, side).fold(rows, join)
+    }
+
     /// Events without an amount in the window, where rows do not tell.
-    fn blanks(&self, window: &WindowFeature) -> i64 {
-        let Some(side) = self.side else { return 0 };
+    #[cold]
+    #[inline(never)]
+    fn blanks(&self, window: &WindowFeature, side: &'a Side) -> i64 {
         let row = |offset| side.blanks.position(self.moment(offset), side.blanks.last());
         let rows = if side.blanks.is_empty() {
             0
         } else {
             row(window.end) - row(window.begin)
         };
-        rows as i64 + self.tiles(window).map(|tile| tile.blanks).sum::<i64>()
+        rows as i64 + self.tiles(window, side).map(|tile| tile.blanks).sum::<i64>()
     }
 
     /// What a column sums to in the window.
+    #[inline]
     pub fn sum(&self, window: &WindowFeature, column: usize) -> i64 {
         let rows = self.events.map_or(0, |ring| {
             ring.between(self.rows[window.begin], self.rows[window.end], column)
         });
-        self.tiles(window)
-            .fold(rows, |sum, tile| sum.wrapping_add(tile.sums[column]))
+        match self.tiled {
+            None => rows,
+            Some(side) => self.join_tiles(window, side, rows, |sum, tile| sum.wrapping_add(tile.sums[column])),
+        }
     }
 
     /// The smallest and the largest amount in the window.
@@ -113,21 +177,30 @@ impl<'a> Reading<'a> {
                 None => Blocks::NONE.between(events, amounts, begin, end),
             }
         });
-        self.tiles(window)
-            .fold(rows, |all, tile| widest(all, tile.extremes[place]))
+        match self.tiled {
+            None => rows,
+            Some(side) => self.join_tiles(window, side, rows, |all, tile| widest(all, tile.extremes[place])),
+        }
     }
 
     /// Subjects in the window that are labelled fraud now.
+    #[inline]
     pub fn frauds(&self, window: &WindowFeature, filter: usize) -> i64 {
-        let Some(side) = self.side else { return 0 };
+        self.side.map_or(0, |side| self.frauds_beside(window, side, filter))
+    }
+
+    #[inline(never)]
+    fn frauds_beside(&self, window: &WindowFeature, side: &'a Side, filter: usize) -> i64 {
         let (begin, end) = (self.moment(window.begin), self.moment(window.end));
         let row = |moment| side.frauds.position(moment, side.frauds.last());
         let rows = match side.frauds.is_empty() {
             true => 0,
             false => side.frauds.between(row(begin), row(end), 1 + filter),
         };
-        let tiles = side.fraud_tiles.within(begin, end);
-        tiles.fold(rows, |count, tile| count + tile.sums[filter])
+        self.tiled.map_or(rows, |side| {
+            let tiles = side.fraud_tiles.within(begin, end);
+            tiles.fold(rows, |count, tile| count + tile.sums[filter])
+        })
     }
 
     /// Event time of the newest event that is not after the reading's.

@@ -109,9 +109,24 @@ impl Ring {
 
     /// The last row whose event time is at most `bound`; the base when there is none. The search begins at `hint`, any
     /// number: it decides how long the search takes and never what it finds.
+    #[inline]
     pub fn position(&self, bound: i64, hint: usize) -> usize {
         let (base, last) = (self.base(), self.last());
         let hint = hint.clamp(base, last);
+        // Where most are: at the hint, or a row further.
+        if hint == base || self.time(hint) <= bound {
+            if hint == last || bound < self.time(hint + 1) {
+                return hint;
+            }
+            if hint + 1 == last || bound < self.time(hint + 2) {
+                return hint + 1;
+            }
+        }
+        self.search(bound, hint)
+    }
+
+    fn search(&self, bound: i64, hint: usize) -> usize {
+        let (base, last) = (self.base(), self.last());
         let (mut low, mut high) = (hint, hint);
         let mut step = 1;
         if hint == base || self.time(hint) <= bound {
@@ -168,7 +183,10 @@ impl Ring {
 
     /// Puts a row after all whose event time is at most `time`, and adds it to the sums of those behind it.
     pub fn insert(&mut self, time: i64, added: &[i64]) -> Inserted {
-        let moved = self.make_room();
+        let moved = match self.cells.len() >= (self.last() + 2) * self.stride() {
+            true => 0,
+            false => self.make_room(),
+        };
         let stride = self.stride();
         let end = (self.last() + 1) * stride;
         let (rows, room) = self.cells.split_at_mut(end);
@@ -312,15 +330,13 @@ impl Ring {
         self.cells[self.base as usize * self.stride()] = newest;
     }
 
-    /// Sees to it that one more row fits, by moving the live rows to the front when an eighth of the buffer is dead, else by
+    /// Makes room for one more row that does not fit, by moving the live rows to the front when an eighth of the buffer is dead, else by
     /// growing it: modestly, as there is one for every card. Returns by how many rows it moved them.
     fn make_room(&mut self) -> usize {
         let (stride, rows) = (self.stride(), self.last() + 1);
         if self.cells.is_empty() {
             self.cells = room(2 * stride);
             self.cells[0] = i64::MIN;
-        }
-        if self.cells.len() >= (rows + 1) * stride {
             return 0;
         }
         let dead = self.base();

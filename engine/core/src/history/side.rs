@@ -91,6 +91,11 @@ impl Side {
         &mut self.past
     }
 
+    /// Whether there are events or frauds that are told apart no more.
+    pub fn is_tiled(&self) -> bool {
+        self.tiles.first().is_some() || self.fraud_tiles.first().is_some()
+    }
+
     /// Whether it holds nothing, where the key's newest event is of that time.
     pub fn is_empty(&self, newest: i64) -> bool {
         self.frauds.is_empty()

@@ -106,10 +106,14 @@ impl EntityHistory {
     }
 
     /// A key is about to change: writes it as it stands, if a sweep has not.
+    #[inline]
     pub(super) fn before_change(&mut self, layout: &EntityLayout, number: KeyNumber) {
-        if self.sweep.is_none() {
-            return;
+        if self.sweep.is_some() {
+            self.write_before_change(layout, number);
         }
+    }
+
+    fn write_before_change(&mut self, layout: &EntityLayout, number: KeyNumber) {
         let Some(mut sweep) = self.sweep.take() else { return };
         if sweep.claim(number) {
             self.write_to(layout, number, &mut sweep);
