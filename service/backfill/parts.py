@@ -157,7 +157,9 @@ class PartWriter:
         self._held.append(batch)
         if self._writer is None:
             schema = batch.schema.with_metadata(self._metadata)
-            self._writer = pq.ParquetWriter(self._unfinished, schema, compression="zstd", compression_level=1)
+            self._writer = pq.ParquetWriter(
+                self._unfinished, schema, compression="zstd", compression_level=1, use_dictionary=_repeating(schema)
+            )
         if sum(held.num_rows for held in self._held) >= _GROUP_ROWS:
             self._flush()
 
@@ -187,6 +189,15 @@ class PartWriter:
         if table.num_rows:
             # A group is cut by rows alone, so that it does not depend on how batches came.
             self._writer.write_table(table, row_group_size=table.num_rows)
+
+
+def _repeating(schema: pa.Schema) -> list[str]:
+    """The columns that repeat few values: keys, and words.
+
+    Of others Parquet would build a dictionary and give it up, which takes as long as all else of writing them.
+    """
+    words = {*_WORDS, "currency"}
+    return [name for name in schema.names if name in words or name.startswith("key.")]
 
 
 def in_words(answers: pa.RecordBatch) -> pa.RecordBatch:
