@@ -1,6 +1,7 @@
 """The engine: what must be fast and exact, in Rust.
 
-`Server` serves the data plane, `Folder` folds tables, `Backfill` takes files down the road that serves.
+`Server` serves the data plane, `Folder` folds tables, `Backfill` takes files down the road that serves, `Apart` one
+entity of them.
 
 The ONNX Runtime library sends telemetry unless its environment says otherwise before it is loaded, so that is said
 here, before anything else.
@@ -14,6 +15,7 @@ import importlib.util
 from pathlib import Path
 
 from engine._native import (
+    Apart,
     Backfill,
     Cursor,
     Folder,
@@ -32,6 +34,7 @@ from engine._native import (
 )
 
 __all__ = [
+    "Apart",
     "Backfill",
     "Cursor",
     "Folder",

@@ -126,6 +126,39 @@ class Backfill:
         Raises ValueError when a model fails: a backfill answers in full or not at all.
         """
 
+    def admit(self, transactions: _ArrowArray) -> tuple[Rows, Rows]:
+        """Check mapped transactions and change nothing: for histories whose keys are folded apart.
+
+        Gives a row for each: admitted; id, payload (hashes), event_time_us, kind (by number), utc_offset_minutes,
+        counted_minor (the amount that features see), scored (false where only a fold is asked), segment, dropped,
+        key.<entity> (hashes) and number.<name>, null in a row that was refused; and the refused ones, as `take` does.
+        """
+
+    def admit_told(self, told: _ArrowArray) -> tuple[Rows, Rows]:
+        """Likewise labels, where the batch has classes, or outcomes: of their subjects; folds, and fraud.
+
+        fraud: whether the plan counts it as fraud; null when the label is withdrawn.
+        """
+
+    def refuse_reused(self, rows: list[int]) -> Rows:
+        """The refusals of rows whose id stood in an earlier row with other values."""
+
+    def answer(
+        self,
+        seen: _ArrowArray,
+        *,
+        assessments: bool = True,
+        bytes: bool = False,
+        features: Literal["float32", "float64"] | None = None,
+    ) -> Rows:
+        """Answer rows that `Apart` has seen, as `take` would have: its columns, in the order of the rows.
+
+        seen: what `admit` and `Apart.take` gave of each, row, sequence (int64) and replayed; hashes as binary. A
+        retransmission has what its first has seen, and gives none of it.
+        What is approved by a policy's default within a cap is not counted across calls: such a policy answers
+        otherwise here. Raises ValueError when a model fails.
+        """
+
     def write_state(self, folder: str, journal_key: builtins.bytes) -> None:
         """Write the state to a folder that holds none, as a snapshot that a server with this journal starts from.
 
@@ -140,6 +173,24 @@ class Backfill:
 
     def counts(self) -> dict[str, int]:
         """What was taken: transactions, replayed, labels, outcomes."""
+
+@final
+class Apart:
+    """One entity's part of a history, folded apart from the other entities'."""
+
+    def __new__(cls, plan: bytes, entity: int, complete_since_us: int) -> Apart:
+        """Nothing is folded yet. entity: its place in the plan. Raises ValueError for a plan that cannot be."""
+
+    def take(self, batch: _ArrowArray) -> Rows:
+        """Take rows in, in the order of inputs: all those of some of the entity's keys.
+
+        batch: is_label, and what `Backfill.admit` or `admit_told` gave, hashes as binary; of transactions taken (false:
+        only passed on), watermark_us (the newest event time of any transaction that was folded before; null before the
+        first), and what they carry from other entities: features (a list of float64), incomplete (bits), lateness;
+        null before the first entity.
+        Gives those three with this entity's part filled in; null for labels and for what was not taken.
+        Raises ValueError for columns of other types.
+        """
 
 @final
 class Scorer:

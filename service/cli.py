@@ -221,6 +221,10 @@ _HISTORY = (
     click.option("--max-bad", type=click.IntRange(0), default=1000, help="How many rows may be refused."),
     click.option("--part-rows", type=click.IntRange(1), default=1_000_000, help="Transactions of the input in a part."),
     click.option("--score-from", callback=_time, help="What happened before is folded only."),
+    click.option(
+        "--spark", metavar="MASTER", help="Fold and score on Apache Spark, to the same bytes: spark://HOST:PORT."
+    ),
+    click.option("--spark-conf", multiple=True, callback=_pairs, help="A setting of Spark's, NAME=VALUE. Repeatable."),
 )
 
 

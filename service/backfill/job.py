@@ -62,6 +62,12 @@ class Job:
     max_bad: int = MAX_BAD
     warm: tuple[Path, bytes] | None = None
 
+    def compiled(self) -> bytes:
+        """The mapping as the engine reads it, under the program's plan."""
+        return self.mapping.compile(
+            self.program.plan, labels_apart=self.labels is not None, outcomes_apart=self.outcomes is not None
+        )
+
 
 class Done(NamedTuple):
     """What became of a job. digest: of the state that it ends with; None where it had been done before."""
@@ -80,11 +86,9 @@ Progress = Callable[[int, int], None]
 
 def run(job: Job, *, resume: bool = False, progress: Progress = lambda _done, _all: None) -> Done:
     """Take a history through. Raises ValueError for what cannot be read, and TooManyBad."""
-    compiled = job.mapping.compile(
-        job.program.plan, labels_apart=job.labels is not None, outcomes_apart=job.outcomes is not None
-    )
-    output = Output(job.output, _stated(job, compiled), resume=resume)
-    order = _BY_EVENT_TIME if job.mapping.ingest_time is None else _BY_INGEST
+    compiled = job.compiled()
+    output = Output(job.output, stated(job, compiled), resume=resume)
+    order = order_of(job.mapping)
     if output.done:
         refused = sum(len(part.refused) for part in output.parts)
         return Done(output.transactions, sum(p.rows for p in output.parts), refused, len(output.parts), order, None)
@@ -157,7 +161,7 @@ class _Walk:
         if self._taken <= written:
             return None
         part = part or self._output.open(self._metadata())
-        part.add(_beside(piece, answers, self._job.wanted), piece.num_rows, refused)
+        part.add(beside(piece, answers, self._job.wanted), piece.num_rows, refused)
         if self._taken % self._job.part_rows:
             return part
         self._output.add(part.close())
@@ -198,14 +202,23 @@ class _Walk:
         return by_order(by_arrival, self._output.room(holds))
 
     def _metadata(self) -> dict[str, str]:
-        stated = _stated(self._job, self._compiled)
-        return {f"fraudgate.{name}": value for name, value in stated.items()} | {"fraudgate.order": self._order}
+        return metadata(stated(self._job, self._compiled), self._order)
 
 
-def _stated(job: Job, compiled: bytes) -> dict[str, str]:
+def order_of(mapping: Mapping) -> str:
+    """In which order transactions are taken, in words."""
+    return _BY_EVENT_TIME if mapping.ingest_time is None else _BY_INGEST
+
+
+def metadata(stated: dict[str, str], order: str) -> dict[str, str]:
+    """What stands in each part of an output."""
+    return {f"fraudgate.{name}": value for name, value in stated.items()} | {"fraudgate.order": order}
+
+
+def stated(job: Job, compiled: bytes) -> dict[str, str]:
     """What an output is a function of."""
     program = job.program
-    stated = program.stated() | {
+    found = program.stated() | {
         "format": "1",
         "mapping_digest": mappings.digest(compiled),
         "complete_since_us": str(program.complete_since_us),
@@ -216,10 +229,10 @@ def _stated(job: Job, compiled: bytes) -> dict[str, str]:
         "input_digest": job.source.digest(),
     }
     if job.labels is not None:
-        stated["labels_digest"] = job.labels.digest()
+        found["labels_digest"] = job.labels.digest()
     if job.outcomes is not None:
-        stated["outcomes_digest"] = job.outcomes.digest()
-    return stated
+        found["outcomes_digest"] = job.outcomes.digest()
+    return found
 
 
 def _cut(batch: pa.RecordBatch, taken: int, part_rows: int) -> Iterator[pa.RecordBatch]:
@@ -235,7 +248,7 @@ def _cut(batch: pa.RecordBatch, taken: int, part_rows: int) -> Iterator[pa.Recor
 _OWN: Final = ("kind", "amount_minor", "currency")
 
 
-def _beside(mapped: pa.RecordBatch, answers: pa.RecordBatch, wanted: Wanted) -> pa.RecordBatch:
+def beside(mapped: pa.RecordBatch, answers: pa.RecordBatch, wanted: Wanted) -> pa.RecordBatch:
     """Answers with what their transactions say, and, beside features, what they turned out to be."""
     if answers.num_rows < mapped.num_rows:
         # Answers stand in the order of their transactions.

@@ -94,7 +94,7 @@ class Output:
 
     def open(self, metadata: dict[str, str]) -> "PartWriter":
         """The next part."""
-        return PartWriter(self.folder, f"part-{len(self.parts):05}.parquet", metadata)
+        return PartWriter(self.folder, part_file(len(self.parts)), metadata)
 
     def add(self, part: Part) -> None:
         """Keep a part that was written."""
@@ -140,12 +140,14 @@ class Output:
 class PartWriter:
     """A part under way: it has its name when it is whole and synced."""
 
-    def __init__(self, folder: Path, file: str, metadata: dict[str, str]) -> None:
+    def __init__(self, folder: Path, file: str, metadata: dict[str, str], attempt: str = "") -> None:
+        """attempt: tells apart those who write the same part, where it may be more than one."""
         self._path = folder / file
-        self._unfinished = folder / f".{file}.unfinished"
+        self._unfinished = folder / f".{file}{attempt}.unfinished"
         self._metadata = metadata
         self._writer: pq.ParquetWriter | None = None
         self._held: list[pa.RecordBatch] = []
+        self._waiting = 0
         self._rows = 0
         self._refused: list[Refusal] = []
         self._transactions = 0
@@ -154,25 +156,30 @@ class PartWriter:
         """Add the answers to so many transactions, and what was refused of them."""
         self._transactions += transactions
         self._refused += refused
-        self._held.append(batch)
         if self._writer is None:
             schema = batch.schema.with_metadata(self._metadata)
             self._writer = pq.ParquetWriter(
                 self._unfinished, schema, compression="zstd", compression_level=1, use_dictionary=_repeating(schema)
             )
-        if sum(held.num_rows for held in self._held) >= _GROUP_ROWS:
-            self._flush()
+        # A group is cut by rows alone, so that it does not depend on how batches came.
+        while self._waiting + batch.num_rows >= _GROUP_ROWS:
+            room = _GROUP_ROWS - self._waiting
+            self._hold(batch.slice(0, room))
+            self._flush(self._writer)
+            batch = batch.slice(room)
+        self._hold(batch)
 
     def close(self) -> Part:
         """Give it its name."""
-        self._flush()
         if self._writer is None:
             raise ValueError("a part needs a batch, of no rows at least")
+        if self._waiting:
+            self._flush(self._writer)
         self._writer.close()
         sync(self._unfinished)
         self._unfinished.replace(self._path)
         sync(self._path.parent)
-        return Part(self._path.name, self._transactions, self._rows, _sha256(self._path), self._refused)
+        return Part(self._path.name, self._transactions, self._rows, _sha256(self._path), sorted(self._refused))
 
     def abandon(self) -> None:
         """Leave nothing."""
@@ -180,15 +187,20 @@ class PartWriter:
             self._writer.close()
         self._unfinished.unlink(missing_ok=True)
 
-    def _flush(self) -> None:
-        if not self._held or self._writer is None:
-            return
-        table = pa.Table.from_batches(self._held)
-        self._rows += table.num_rows
-        self._held = []
-        if table.num_rows:
-            # A group is cut by rows alone, so that it does not depend on how batches came.
-            self._writer.write_table(table, row_group_size=table.num_rows)
+    def _hold(self, batch: pa.RecordBatch) -> None:
+        self._held.append(batch)
+        self._waiting += batch.num_rows
+
+    def _flush(self, writer: pq.ParquetWriter) -> None:
+        group = pa.Table.from_batches(self._held).combine_chunks()
+        writer.write_table(group, row_group_size=group.num_rows)
+        self._rows += group.num_rows
+        self._held, self._waiting = [], 0
+
+
+def part_file(number: int) -> str:
+    """The name of a part, by its number from 0."""
+    return f"part-{number:05}.parquet"
 
 
 def _repeating(schema: pa.Schema) -> list[str]:

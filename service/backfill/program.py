@@ -50,10 +50,18 @@ class Program:
             model=self.model,
             reduced=self.reduced,
             onnxruntime=str(engine.onnxruntime_library()),
-            complete_since_us=begins_us - 1 if self.complete_since_us is None else self.complete_since_us,
+            complete_since_us=self.since_us(begins_us),
             known_ids=self.known_ids,
             score_from_us=score_from_us,
         )
+
+    def since_us(self, begins_us: int) -> int:
+        """What happened through this moment is unknown. begins_us: when the input begins."""
+        return begins_us - 1 if self.complete_since_us is None else self.complete_since_us
+
+    def caps(self) -> bool:
+        """Whether what its default approves is counted, and capped."""
+        return "cap_minor" in (json.loads(self.policy).get("default") or {})
 
     def stated(self) -> dict[str, str]:
         """What answers are a function of, beside inputs and state: by name."""

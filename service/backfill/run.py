@@ -42,8 +42,14 @@ def run(
     part_rows: int,
     score_from: datetime | None,
     warm: tuple[Path, bytes] | None = None,
+    spark: str | None = None,
+    spark_conf: dict[str, str] | None = None,
 ) -> job.Done:
     """Run it; progress goes to standard error, what became of it to standard output."""
+    if spark is None and spark_conf:
+        raise ValueError("--spark-conf sets something of --spark MASTER")
+    if spark is not None and resume:
+        raise ValueError("--resume: Spark makes up for what it loses; what ended is begun anew, in another folder")
     chosen = mappings.read(mapping)
 
     def source(location: str) -> Source:
@@ -62,6 +68,16 @@ def run(
         max_bad=max_bad,
         warm=warm,
     )
+    done = _here(asked, resume=resume) if spark is None else _on_spark(asked, spark, spark_conf or {})
+    Console(highlight=False, soft_wrap=True).print(
+        f"{output}: {done.answered:,} of {done.transactions:,} transactions answered in {done.parts} parts, "
+        f"{done.refused:,} rows refused; order: {done.order}"
+        + ("" if done.digest is None else f"; state {done.digest}")
+    )
+    return done
+
+
+def _here(asked: job.Job, *, resume: bool) -> job.Done:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -72,13 +88,20 @@ def run(
     )
     with Progress(*columns, console=Console(stderr=True)) as shown:
         task = shown.add_task("transactions", total=None)
-        done = job.run(asked, resume=resume, progress=lambda taken, of: shown.update(task, completed=taken, total=of))
-    Console(highlight=False, soft_wrap=True).print(
-        f"{output}: {done.answered:,} of {done.transactions:,} transactions answered in {done.parts} parts, "
-        f"{done.refused:,} rows refused; order: {done.order}"
-        + ("" if done.digest is None else f"; state {done.digest}")
-    )
-    return done
+        return job.run(asked, resume=resume, progress=lambda taken, of: shown.update(task, completed=taken, total=of))
+
+
+def _on_spark(asked: job.Job, master: str, settings: dict[str, str]) -> job.Done:
+    try:
+        from service.backfill import spark
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--spark needs pyspark, which stands beside the project: no {error.name}") from None
+    told = Console(stderr=True)
+    session = spark.session(master, settings)
+    try:
+        return spark.run(asked, session, lambda step: told.print(f"spark: {step}"))
+    finally:
+        session.stop()
 
 
 def rescore(seen: Path, output: Path, program: Program, jobs: int) -> None:

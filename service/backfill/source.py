@@ -8,6 +8,7 @@ import glob
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -58,6 +59,7 @@ class Source:
         self._fragments = fragments
         self.files = [fragment.path for fragment in fragments]
         self._begins: list[int] = []
+        self._files_of: list[int] = []
 
     def columns(self) -> list[str]:
         """Names of its columns."""
@@ -76,25 +78,43 @@ class Source:
 
         Raises ValueError for a column that is not there, and for a file that breaks off or is damaged.
         """
-        absent = [name for name in columns if name not in self._dataset.schema.names]
-        if absent:
-            raise ValueError(f"{self.files[0]} has no column {absent[0]!r}; it has {', '.join(self.columns())}")
+        self.require(columns)
         self._begins = []
         row = 1
         for fragment in self._fragments:
             self._begins.append(row)
+            for batch in scan(fragment, self._dataset.schema, columns):
+                yield row, batch
+                row += batch.num_rows
+
+    def require(self, columns: list[str]) -> None:
+        """Raises ValueError for a column that is not there."""
+        absent = [name for name in columns if name not in self._dataset.schema.names]
+        if absent:
+            raise ValueError(f"{self.files[0]} has no column {absent[0]!r}; it has {', '.join(self.columns())}")
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Its columns with their types, as batches have them."""
+        return _plain(pa.RecordBatch.from_pylist([], schema=self._dataset.schema)).schema
+
+    def pieces(self) -> list[ds.Fragment]:
+        """What it may be read in by many, in its order: groups of Parquet's rows, else files."""
+        pieces: list[ds.Fragment] = []
+        self._files_of = []
+        for file, fragment in enumerate(self._fragments):
             with _told_as(fragment.path):
-                scanner = fragment.scanner(
-                    schema=self._dataset.schema,
-                    columns=columns,
-                    batch_size=BATCH_ROWS,
-                    batch_readahead=2,
-                    fragment_readahead=1,
-                )
-                for batch in scanner.to_batches():
-                    if batch.num_rows:
-                        yield row, _plain(batch)
-                        row += batch.num_rows
+                cut = fragment.split_by_row_group() if isinstance(fragment, ds.ParquetFileFragment) else [fragment]
+            pieces += cut
+            self._files_of += [file] * len(cut)
+        return pieces
+
+    def counted(self, rows: list[int]) -> None:
+        """Learn how many rows each of its pieces has, where others read them."""
+        per_file = [0] * len(self.files)
+        for file, n in zip(self._files_of, rows, strict=True):
+            per_file[file] += n
+        self._begins = [1 + before for before in accumulate([0, *per_file[:-1]])]
 
     def place(self, row: int) -> Place:
         """Where a row stands that was read."""
@@ -129,6 +149,17 @@ class Source:
             parse_options=parse,
             default_fragment_scan_options=ds.CsvFragmentScanOptions(convert_options=convert, read_options=read),
         )
+
+
+def scan(fragment: ds.Fragment, schema: pa.Schema, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of a piece of a data set of a schema, with these columns. Raises ValueError for what is damaged."""
+    with _told_as(fragment.path):
+        scanner = fragment.scanner(
+            schema=schema, columns=columns, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1
+        )
+        for batch in scanner.to_batches():
+            if batch.num_rows:
+                yield _plain(batch)
 
 
 class _told_as:  # noqa: N801 - a context manager

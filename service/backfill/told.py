@@ -25,7 +25,7 @@ class Told:
     def hear(self, transactions: pa.RecordBatch) -> None:
         """Take in what stands beside a batch of mapped transactions."""
         if self._apart is None and f"{self._kind}.order_us" in transactions.schema.names:
-            self._wait(_of(self._kind, transactions))
+            self._wait(of(self._kind, transactions))
 
     def due(self, order_us: int | None) -> pa.RecordBatch | None:
         """What becomes known through a place in the order, sorted, or None. Without a place: all that is left."""
@@ -55,14 +55,14 @@ class Told:
             if batch is None:
                 self._apart = iter(())
                 break
-            self._wait(_of(self._kind, batch))
+            self._wait(of(self._kind, batch))
 
     def _wait(self, batch: pa.RecordBatch) -> None:
         if batch.num_rows:
             self._waiting.append(_sorted(batch))
 
 
-def _of(kind: Kind, mapped: pa.RecordBatch) -> pa.RecordBatch:
+def of(kind: Kind, mapped: pa.RecordBatch) -> pa.RecordBatch:
     """The rows of a mapped batch of which something is told, as the engine takes them."""
     place = f"{kind}.order_us"
     said = mapped.filter(pc.is_valid(mapped[place]))

@@ -1,26 +1,46 @@
-"""On Spark, the bits of one machine: within one process, and to prove it on a master and two workers, one killed."""
+"""On a real Spark — a master, two workers, an executor killed — the bytes of one machine."""
 
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import subprocess
+import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from service.backfill import job
 from service.backfill.mapping import Mapping
+from service.backfill.program import Program
+from service.backfill.refused import TooManyBad
+from service.backfill.source import Source
+from service.cli import main
 from service.tables import Tables
-from tests.backfill.conftest import KEY, PLAN, parts, run
+from tests.backfill import test_doors
+from tests.backfill.conftest import KEY, PLAN, parts, program
+from tests.scorer import small_model
 
-pyspark = pytest.importorskip("pyspark", reason="Spark stands beside the project: make .venv/.beside")
+pytest.importorskip("pyspark", reason="Spark stands beside the project: make .venv/.beside")
+if shutil.which("java") is None:
+    if "CI" in os.environ:
+        pytest.fail("Spark needs Java")
+    pytest.skip("Spark needs Java", allow_module_level=True)
+
+from service.backfill import spark
+from service.backfill.spark.known import repeats
+from tests.backfill import cluster
 
 MAPPING = Mapping.model_validate(
     {
@@ -31,74 +51,31 @@ MAPPING = Mapping.model_validate(
         "kind": {"column": "kind"},
         "amount": {"column": "amount_minor", "unit": "minor", "currency_column": "currency"},
         "entities": {"customer": "customer", "terminal": "terminal"},
-        "label": {"class": {"column": "fraud", "names": {"false": "", "true": "third_party_fraud"}}, "delay_days": 7},
+        "label": {
+            "class": "third_party_fraud",
+            "status": {"column": "fraud", "names": {"true": "asserted"}, "otherwise": "withdrawn"},
+            "arrival": "arrival_us",
+        },
+        "outcome": {"fate": {"column": "fate"}, "decider": "issuer", "delay_days": 0},
     }
 )
 
 
-def _port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cluster.Cluster]:
+    with cluster.running(tmp_path_factory.mktemp("spark")) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
-def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Spark within this process; to prove it, the URL of a standalone master with two workers of one core each."""
-    if "FRAUDGATE_PROVE" not in os.environ:
-        yield "local[1]"
-        return
-    folder = tmp_path_factory.mktemp("spark")
-    spark_class = str(Path(pyspark.__file__).parent / "bin/spark-class")
-    environment = {
-        **os.environ,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_LOCAL_DIRS": str(folder),
-        "SPARK_WORKER_DIR": str(folder),
-    }
-    port = _port()
-    url = f"spark://127.0.0.1:{port}"
-    of_master = [
-        "org.apache.spark.deploy.master.Master",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--webui-port",
-        "0",
-    ]
-    of_worker = ["org.apache.spark.deploy.worker.Worker", "--cores", "1", "--memory", "1g", "--webui-port", "0", url]
-    started = []
-    try:
-        for name, command in (("master", of_master), ("a", of_worker), ("b", of_worker)):
-            with (folder / f"{name}.log").open("wb") as log:
-                started.append(
-                    subprocess.Popen([spark_class, *command], env=environment, stdout=log, stderr=log, process_group=0)
-                )
-            if name == "master":
-                _until_listening(port)
-        yield url
-    finally:
-        for process in started:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+def session(running: cluster.Cluster) -> Iterator[Any]:
+    made = spark.session(running.url, cluster.SETTINGS)
+    yield made
+    made.stop()
 
 
-def _until_listening(port: int) -> None:
-    ends = time.monotonic() + 60
-    while time.monotonic() < ends:
-        with socket.socket() as door:
-            if door.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    pytest.fail("the master does not listen")
-
-
-@pytest.fixture(scope="module")
-def history(world: Tables, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The world with a terminal that a tenth of all rows are at, some rows late, and some too late to be folded."""
+def _history(world: Tables, folder: Path) -> dict[str, Source]:
+    """The world with a terminal that a tenth of all rows are at, rows without one, some late, some too late to fold."""
     draw = np.random.default_rng(11)
     table = world.transactions
     n = len(table)
@@ -106,64 +83,153 @@ def history(world: Tables, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lag_us = draw.choice([0, 3_600_000_000, 45 * 86_400_000_000], n, p=[0.9, 0.098, 0.002])
     times = table["event_time_us"].to_numpy()
     columns = {name: table[name] for name in table.column_names}
-    columns |= {"terminal": pa.array(terminals), "ingested_us": pa.array(times)}
+    columns |= {"terminal": pa.array(terminals, mask=draw.random(n) < 0.01), "ingested_us": pa.array(times)}
     columns["event_time_us"] = pa.array(np.maximum(times - lag_us, 1))
-    path = tmp_path_factory.mktemp("history") / "history.parquet"
-    pq.write_table(pa.table(columns), path, row_group_size=2_000)
-    return path
+    pq.write_table(pa.table(columns), folder / "history.parquet", row_group_size=6_000)
+    pq.write_table(world.labels, folder / "labels.parquet")
+    fates = pa.table(columns).slice(0, 500).append_column("fate", pa.array(draw.choice(["approved", "declined"], 500)))
+    pyarrow.csv.write_csv(fates, folder / "outcomes.csv")
+    files = {"source": "history.parquet", "labels": "labels.parquet", "outcomes": "outcomes.csv"}
+    return {name: Source(str(folder / file)) for name, file in files.items()}
 
 
-def _kill_an_executor(killed: list[int], stop: threading.Event) -> None:
-    """The first executor that has worked for two seconds."""
-    seen: dict[int, float] = {}
-    while not stop.wait(0.2):
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"CoarseGrainedExecutorBackend" in command and b"java" in command.split(b"\0")[0]:
-                began = seen.setdefault(int(entry.name), time.monotonic())
-                if time.monotonic() - began > 8:
-                    os.kill(int(entry.name), signal.SIGKILL)
-                    killed.append(int(entry.name))
-                    return
+def _both(asked: job.Job, session: Any, folder: Path, **told: Any) -> tuple[job.Done, job.Done]:
+    """The job here and on Spark; what they wrote must be the same, byte for byte."""
+    one = job.run(replace(asked, output=folder / "one"))
+    two = spark.run(replace(asked, output=folder / "two"), session, **told)
+    written = {path.name: path.read_bytes() for path in (folder / "one").iterdir()}
+    assert {path.name for path in (folder / "two").iterdir()} == set(written)
+    for name, content in written.items():
+        assert (folder / "two" / name).read_bytes() == content, name
+    return one, two
 
 
 @pytest.mark.slow
-def test_spark_gives_the_bits_of_one_machine(master: str, history: Path, tmp_path: Path) -> None:
-    from service.backfill import spark
+def test_features_on_spark_are_those_of_one_machine_though_an_executor_is_killed(
+    running: cluster.Cluster, session: Any, world: Tables, tmp_path: Path
+) -> None:
+    asked = job.Job(
+        **_history(world, tmp_path),
+        output=tmp_path,
+        program=program(),
+        mapping=MAPPING,
+        wanted=job.Wanted(assessments=False, features="float64"),
+        part_rows=5_000,
+    )
+    before, killed = [], []
 
-    run(history, tmp_path / "one", MAPPING, part_rows=1_000_000)
-    one = parts(tmp_path / "one")
-    begins_us = int(pq.read_table(history)["event_time_us"].to_numpy().min())
-    shared = spark.Shared(MAPPING.compile(PLAN), PLAN.json, KEY, begins_us - 1)
-    settings = {
-        "spark.executor.memory": "640m",
-        "spark.driver.memory": "512m",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.sql.shuffle.partitions": "4",
-        "spark.sql.adaptive.enabled": "false",
-        "spark.ui.enabled": "false",
-        "spark.executorEnv.ORT_DISABLE_TELEMETRY": "1",
-    }
-    session = spark.session(master, settings)
-    killed: list[int] = []
-    stop = threading.Event()
-    killer = threading.Thread(target=_kill_an_executor, args=(killed, stop))
-    try:
-        if master.startswith("spark:"):
+    def kill() -> None:
+        time.sleep(1.5)
+        killed.append(running.kill_an_executor())
+
+    killer = threading.Thread(target=kill)
+
+    def step(told: str) -> None:
+        if told.startswith("folding"):
+            before.extend(running.executors())
             killer.start()
-        rows = spark.features(spark.transactions(session, [str(history)], shared), PLAN, shared)
-        two = rows.sort("order_us", "row").toArrow()
-    finally:
-        stop.set()
-        if killer.is_alive():
-            killer.join()
-        session.stop()
-    assert killed or master == "local[1]", "it was done before an executor could be killed"
-    assert two["row"].to_pylist() == one["row"].to_pylist()
-    for name in PLAN.features:
-        # To numpy a null is NaN, as a feature without a value is on Spark.
-        np.testing.assert_array_equal(two[name].to_numpy(), one[name].to_numpy(), err_msg=name)
+
+    one, two = _both(asked, session, tmp_path, step=step)
+    killer.join()
+    assert set(killed) < set(before)
+    assert two == one._replace(digest=None)
+    assert one.answered == len(world.transactions)
+
+
+@pytest.mark.slow
+def test_assessments_on_spark_are_those_of_one_machine(session: Any, tmp_path: Path) -> None:
+    """A log dense in what goes wrong: repeated ids, some forgotten by then, others' payloads, refusals, late rows."""
+    log = pa.concat_tables([test_doors._log(seed, 1_500) for seed in (1, 2, 3)])
+    pq.write_table(log, tmp_path / "log.parquet", row_group_size=1_000)
+    policy = b'{"format":1,"mode":"observe","challenge":40.0,"decline":60.0,"card_number_in_key":"hash"}'
+    model = small_model(test_doors.PLAN.digest, test_doors.PLAN.features)
+    asked = job.Job(
+        source=Source(str(tmp_path / "log.parquet")),
+        output=tmp_path,
+        program=Program("shop", test_doors.PLAN, policy, model, None, KEY, 1_024, 0),
+        mapping=test_doors.MAPPING,
+        wanted=job.Wanted(raw=True, features="float32"),
+        part_rows=700,
+        max_bad=5_000,
+        score_from_us=test_doors.BEGINS_US + 86_400_000_000,
+    )
+    one, two = _both(asked, session, tmp_path)
+    assert two == one._replace(digest=None)
+    answered = parts(tmp_path / "one")
+    assert 0 < pc.sum(answered["replayed"]).as_py() < len(answered) < len(log)
+    assert set(answered["lateness"].unique().to_pylist()) == {None, "late", "beyond"}
+    assert two.refused > 100
+    with pytest.raises(TooManyBad, match=r"log\.parquet, row \d+, column \w+: .*; 51 rows are refused by now"):
+        spark.run(replace(asked, output=tmp_path / "strict", max_bad=50), session)
+
+
+@pytest.mark.slow
+def test_the_command_writes_the_same_on_spark(written: tuple[Path, Path], tmp_path: Path) -> None:
+    """Behind the other tests: its session takes the place of theirs."""
+    told = {}
+    for name, more in (("one", ()), ("two", ("--spark", "local[1]", "--spark-conf", "spark.ui.enabled=false"))):
+        arguments = [
+            written[0],
+            tmp_path / name,
+            "--mapping",
+            "fraudgate",
+            "--labels",
+            written[1],
+            "--part-rows",
+            9_000,
+        ]
+        done = CliRunner().invoke(main, ["features", *map(str, arguments), *more])
+        assert done.exit_code == 0, done.output
+        told[name] = done.stdout.replace(f"/{name}:", "").partition("; state")[0].strip()
+    assert told["one"] == told["two"]
+    one, two = (parts(tmp_path / name) for name in ("one", "two"))
+    # Keys are hashed under a secret that is drawn for each job.
+    for name in ("row", "transaction_id", "sequence", *PLAN.features):
+        assert one[name].equals(two[name]), name
+    assert one.schema.equals(two.schema, check_metadata=True)
+
+
+def test_what_cannot_be_the_same_on_spark_is_refused_by_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": ["a"]}), tmp_path / "in.parquet")
+    capped = b'{"format":1,"mode":"decide","default":{"verdict":"approve","cap_minor":1}}'
+    asked = job.Job(
+        Source(str(tmp_path / "in.parquet")), tmp_path / "out", replace(program(), policy=capped), test_doors.MAPPING
+    )
+    no_session: Any = None
+    with pytest.raises(ValueError, match=r"its default approves within a cap, .*: leave --spark out"):
+        spark.run(asked, no_session)
+    with pytest.raises(ValueError, match="--warm: on Spark no machine holds the whole state"):
+        spark.run(replace(asked, program=program(), warm=(tmp_path, KEY)), no_session)
+    for more, told in (
+        (("--resume", "--spark", "local"), "--resume: Spark makes up for what it loses"),
+        (("--spark-conf", "a=b"), "--spark-conf sets something of --spark MASTER"),
+    ):
+        done = CliRunner().invoke(
+            main, ["features", str(tmp_path / "in.parquet"), str(tmp_path / "out"), "--mapping", "handbook", *more]
+        )
+        assert done.exit_code == 1
+        assert told in done.output
+
+
+@settings(max_examples=200, deadline=None)
+@given(ids=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1)), max_size=60), remembered=st.integers(1, 12))
+def test_repeats_are_found_as_an_index_finds_them(ids: list[tuple[int, int]], remembered: int) -> None:
+    """Against a list that remembers the last so many, and is asked about every row."""
+    known: list[tuple[int, int, int]] = []
+    expected = []
+    for row, (id_, payload) in enumerate(ids):
+        first = next((one for one in known[max(0, len(known) - remembered) :] if one[0] == id_), None)
+        if first is None:
+            known.append((id_, payload, row))
+        else:
+            expected.append((row, row, first[2] if first[1] == payload else -1))
+    asked = pa.table(
+        {
+            "nth": pa.array(range(len(ids)), pa.int64()),
+            "row": pa.array(range(len(ids)), pa.int64()),
+            "id": pa.array([bytes([id_]) for id_, _ in ids], pa.binary()),
+            "payload": pa.array([bytes([payload]) for _, payload in ids], pa.binary()),
+        }
+    )
+    found = repeats(asked, remembered, drain=1)
+    assert list(zip(*(each.tolist() for each in found), strict=True)) == expected

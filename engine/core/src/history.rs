@@ -192,6 +192,16 @@ impl History {
         }
     }
 
+    /// Moves the watermark to an event time that was folded elsewhere: for a part of a history that is folded apart.
+    pub fn reach(&mut self, plan: &Plan, watermark: EventTime) {
+        if watermark > self.watermark {
+            self.watermark = watermark;
+            for (layout, entity) in plan.layouts.iter().zip(&mut self.entities) {
+                entity.advance(layout, watermark.0);
+            }
+        }
+    }
+
     /// Folds a transaction in. The caller has made sure that it is not beyond the lateness.
     pub fn fold(&mut self, plan: &Plan, t: &Transaction) {
         self.watermark = self.watermark.max(t.event_time);

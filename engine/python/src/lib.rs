@@ -44,7 +44,7 @@ mod _native {
         forward::Forward,
         stream::Cursor,
         table::{Folder, Rows},
-        table_backfill::{Backfill, PyMapping, Scorer},
+        table_backfill::{Apart, Backfill, PyMapping, Scorer},
     };
 }
 

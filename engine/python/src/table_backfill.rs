@@ -145,6 +145,41 @@ impl Backfill {
         Ok((rows(answers), refused_rows(&refused)?))
     }
 
+    fn admit(&self, py: Python<'_>, transactions: &Bound<'_, PyAny>) -> PyResult<(Rows, Rows)> {
+        let transactions = one(transactions)?;
+        let (admitted, refused) = py.detach(|| self.door().admit(&transactions)).map_err(value_error)?;
+        Ok((rows(admitted), refused_rows(&refused)?))
+    }
+
+    fn admit_told(&self, py: Python<'_>, told: &Bound<'_, PyAny>) -> PyResult<(Rows, Rows)> {
+        let told = one(told)?;
+        let (admitted, refused) = py.detach(|| self.door().admit_told(&told)).map_err(value_error)?;
+        Ok((rows(admitted), refused_rows(&refused)?))
+    }
+
+    fn refuse_reused(&self, rows: Vec<i64>) -> PyResult<Rows> {
+        refused_rows(&self.door().refuse_reused(rows))
+    }
+
+    #[pyo3(signature = (seen, *, assessments=true, bytes=false, features=None))]
+    fn answer(
+        &self,
+        py: Python<'_>,
+        seen: &Bound<'_, PyAny>,
+        assessments: bool,
+        bytes: bool,
+        features: Option<&str>,
+    ) -> PyResult<Rows> {
+        let seen = one(seen)?;
+        let wanted = Wanted {
+            assessments,
+            bytes,
+            features: features.map(precision_of).transpose()?,
+        };
+        let answers = py.detach(|| self.door().answer(&seen, wanted));
+        answers.map(rows).map_err(value_error)
+    }
+
     fn write_state(&self, py: Python<'_>, folder: PathBuf, journal_key: &[u8]) -> PyResult<()> {
         let key = secret("journal_key", journal_key)?;
         py.detach(|| self.door().write_state(&folder, &key))
@@ -168,6 +203,26 @@ impl Backfill {
         counters.set_item("labels", counts.labels)?;
         counters.set_item("outcomes", counts.outcomes)?;
         Ok(counters)
+    }
+}
+
+/// One entity's part of a history.
+#[pyclass(frozen, module = "engine._native")]
+pub(crate) struct Apart(Mutex<table::Apart>);
+
+#[pymethods]
+impl Apart {
+    #[new]
+    fn new(plan: &[u8], entity: usize, complete_since_us: i64) -> PyResult<Apart> {
+        let plan = Plan::parse(plan).map_err(value_error)?;
+        let apart = table::Apart::new(plan, entity, EventTime(complete_since_us)).map_err(value_error)?;
+        Ok(Apart(Mutex::new(apart)))
+    }
+
+    fn take(&self, py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<Rows> {
+        let batch = one(batch)?;
+        let taken = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).take(&batch));
+        taken.map(rows).map_err(value_error)
     }
 }
 

@@ -4,6 +4,7 @@
 //! before the first transaction whose event time, or that of one before it, has reached the label's arrival.
 
 mod answers;
+mod apart;
 mod backfill;
 mod cell;
 mod column;
@@ -28,6 +29,7 @@ use fraudgate_core::{
 };
 
 pub use answers::{Wanted, refused_batch};
+pub use apart::Apart;
 pub use backfill::{Backfill, DRAIN, Taken};
 pub use exchange::{from_array, from_stream, to_array};
 pub use folder::{Folder, Precision};

@@ -2,7 +2,7 @@
 //! of them at once, the reduced one for those that are left, the declared default for the rest. Which rows run together
 //! shows in no answer.
 
-use super::{Program, Waiting, Whose};
+use super::{Program, Waiting, Whose, rounded};
 use crate::{
     admit::Admitted,
     assessment::{Assessment, MadeWith, Tier},
@@ -61,6 +61,13 @@ impl Program {
         self.waiting = waiting;
         self.rows.clear();
         failures
+    }
+
+    /// Has a row wait for `score` that was seen elsewhere, by keys folded apart; it was taken there.
+    pub fn wait_seen(&mut self, whose: Whose, admitted: &Admitted, seen: Seen, row: &[f64]) {
+        self.rows.extend(rounded(row));
+        let available = self.available(&seen);
+        self.waiting.push(Waiting::new(whose, admitted, seen, available));
     }
 
     /// What a row would be answered by a model, on the rung that its journaled answer stood on. Leaves no trace but with

@@ -1,6 +1,9 @@
 //! The door over files: mapped batches go in, in the order of inputs, and each row takes the road that every other input
 //! takes: gate, drain, answer. What the road refuses is told by row and column.
 
+mod gate;
+mod seen;
+
 use std::{path::Path, sync::Arc};
 
 use arrow_array::RecordBatch;
@@ -106,10 +109,7 @@ impl Backfill {
                 }
             }
             inputs.write(row, &mut self.sent);
-            self.sent.mode = match inputs.event_time(row) >= self.score_from_us {
-                true => wire::Mode::Score,
-                false => wire::Mode::Fold,
-            } as i32;
+            self.sent.mode = self.mode_of(inputs.event_time(row)) as i32;
             match self.engine.admit(&self.sent) {
                 Ok(admitted) => {
                     let keys = admitted.transaction.entities;
@@ -170,6 +170,14 @@ impl Backfill {
         }
     }
 
+    /// What is asked of a transaction of an event time.
+    fn mode_of(&self, event_time_us: i64) -> wire::Mode {
+        match event_time_us >= self.score_from_us {
+            true => wire::Mode::Score,
+            false => wire::Mode::Fold,
+        }
+    }
+
     fn tell(&mut self, mapping: &Mapping, told: &Told, row: usize, refused: &mut Vec<Refused>) {
         let (input, admitted) = match told.get(row) {
             Said::Label(label) => {
@@ -222,9 +230,7 @@ impl Backfill {
         // No receipt of a backfill is shown: what time it is does not matter.
         self.engine.drain(Clock(0), &mut self.asked, &mut self.answers);
         if self.engine.counts().model_failures > failures {
-            return Err(TableError(
-                "a model failed to score; a backfill answers in full or not at all".to_owned(),
-            ));
+            return Err(failed());
         }
         let width = self.features.len();
         let mut seen = answers.features.len() / width;
@@ -258,6 +264,10 @@ impl Backfill {
         }
         Ok(())
     }
+}
+
+fn failed() -> TableError {
+    TableError("a model failed to score; a backfill answers in full or not at all".to_owned())
 }
 
 fn open(folder: &Path, secret: &[u8; 32]) -> Result<(Arc<dyn Disk>, Keyring), TableError> {
