@@ -178,8 +178,11 @@ class Backfill:
 class Apart:
     """One entity's part of a history, folded apart from the other entities'."""
 
-    def __new__(cls, plan: bytes, entity: int, complete_since_us: int) -> Apart:
-        """Nothing is folded yet. entity: its place in the plan. Raises ValueError for a plan that cannot be."""
+    def __new__(cls, plan: bytes, entity: int | None, complete_since_us: int) -> Apart:
+        """Nothing is folded yet.
+
+        entity: its place in the plan; None for rows' own fields alone. Raises ValueError for a plan that cannot be.
+        """
 
     def take(self, batch: _ArrowArray) -> Rows:
         """Take rows in, in the order of inputs: all those of some of the entity's keys.

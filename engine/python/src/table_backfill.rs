@@ -213,7 +213,7 @@ pub(crate) struct Apart(Mutex<table::Apart>);
 #[pymethods]
 impl Apart {
     #[new]
-    fn new(plan: &[u8], entity: usize, complete_since_us: i64) -> PyResult<Apart> {
+    fn new(plan: &[u8], entity: Option<usize>, complete_since_us: i64) -> PyResult<Apart> {
         let plan = Plan::parse(plan).map_err(value_error)?;
         let apart = table::Apart::new(plan, entity, EventTime(complete_since_us)).map_err(value_error)?;
         Ok(Apart(Mutex::new(apart)))

@@ -27,22 +27,24 @@ def seen(taken: DataFrame, schema: pa.Schema, gate: Gate, partitions: int) -> tu
         rows, labels = (each.withColumn(name, f.lit(None).cast(kind.dataType)) for each in (rows, labels))
     for slot, entity in _entities(gate):
         # Without a key there is no history: such rows go anywhere, not all to one place.
-        home = f.coalesce(f.col(f"key:{entity}"), f.col("row").cast("string").cast("binary"))
-        keyed = labels.where(f.col(f"key:{entity}").isNotNull())
+        anywhere = f.col("row").cast("string").cast("binary")
+        key = f.lit(None) if entity is None else f.col(f"key:{entity}")
+        home = f.coalesce(key, anywhere)
+        keyed = labels.where(key.isNotNull())
         at_home = rows.union(keyed).repartition(partitions, home).sortWithinPartitions("order_us", "what", "row")
         rows = at_home.mapInArrow(_folder(gate, slot), in_spark(schema))
     return rows, schema
 
 
-def _entities(gate: Gate) -> list[tuple[int, str]]:
-    """The entities that features are over, with their places in the plan; where none is, the first, for own fields."""
+def _entities(gate: Gate) -> list[tuple[int, str]] | list[tuple[None, None]]:
+    """The entities that features are over, with their places in the plan; none where all are of a row's own fields."""
     plan = json.loads(gate.program.plan.json)
     read = {feature["entity"] for feature in plan["features"] if "entity" in feature}
     named = [(slot, entity) for slot, entity in enumerate(plan["entities"]) if slot in read]
-    return named or list(enumerate(plan["entities"]))[:1]
+    return named or [(None, None)]
 
 
-def _folder(gate: Gate, slot: int) -> Walk:
+def _folder(gate: Gate, slot: int | None) -> Walk:
     def fold(batches: Batches) -> Batches:
         history = engine.Apart(gate.program.plan.json, slot, gate.complete_since_us)
         for batch in batches:

@@ -24,7 +24,8 @@ use super::TableError;
 pub struct Apart {
     plan: Plan,
     history: History,
-    entity: usize,
+    /// Its place in the plan; none where a plan has no entity, and rows have their own fields alone.
+    entity: Option<usize>,
     /// Places in the row that are this entity's, with those of a transaction's own fields.
     places: Vec<usize>,
     row: Vec<f64>,
@@ -55,13 +56,15 @@ struct Inputs {
 }
 
 impl Apart {
-    /// Nothing is folded yet. `entity` is its place in the plan.
-    pub fn new(plan: Plan, entity: usize, complete_since: EventTime) -> Result<Apart, TableError> {
-        let Some(layout) = plan.layouts.get(entity) else {
-            return Err(TableError(format!("the plan has no entity {entity}")));
-        };
+    /// Nothing is folded yet. `entity` is its place in the plan; none is for rows' own fields alone.
+    pub fn new(plan: Plan, entity: Option<usize>, complete_since: EventTime) -> Result<Apart, TableError> {
+        let layout = entity.and_then(|entity| plan.layouts.get(entity));
+        if layout.is_none() && entity.is_some() {
+            return Err(TableError("the plan has no entity at that place".to_owned()));
+        }
         let own = plan.own.iter().map(|feature| feature.feature);
-        let windows = layout.features.iter().map(|feature| feature.feature);
+        let windows = layout.into_iter().flat_map(|layout| &layout.features);
+        let windows = windows.map(|feature| feature.feature);
         Ok(Apart {
             places: own.chain(windows).collect(),
             history: History::new(&plan, complete_since, Bounds::NONE),
@@ -133,7 +136,10 @@ impl Apart {
             is_label: column(batch, "is_label")?,
             event_times: column(batch, "event_time_us")?,
             kinds: column(batch, "kind")?,
-            keys: column(batch, &format!("key.{}", self.plan.entities[self.entity]))?,
+            keys: match self.entity {
+                Some(entity) => column(batch, &format!("key.{}", self.plan.entities[entity]))?,
+                None => BinaryArray::new_null(batch.num_rows()),
+            },
             ids: column(batch, "id")?,
             frauds: column(batch, "fraud")?,
             taken: column(batch, "taken")?,
@@ -196,13 +202,15 @@ impl Carried {
 }
 
 impl Inputs {
-    fn entities(&self, row: usize, entity: usize) -> [Option<KeyHash>; MAX_ENTITIES] {
+    fn entities(&self, row: usize, entity: Option<usize>) -> [Option<KeyHash>; MAX_ENTITIES] {
         let mut entities = [None; MAX_ENTITIES];
-        entities[entity] = hash(&self.keys, row);
+        if let Some(entity) = entity {
+            entities[entity] = hash(&self.keys, row);
+        }
         entities
     }
 
-    fn label(&self, row: usize, entity: usize) -> Result<Labelled, TableError> {
+    fn label(&self, row: usize, entity: Option<usize>) -> Result<Labelled, TableError> {
         let nameless = || TableError("a label has no id".to_owned());
         Ok(Labelled {
             transaction: hash(&self.ids, row).ok_or_else(nameless)?,
@@ -213,7 +221,7 @@ impl Inputs {
         })
     }
 
-    fn transaction(&self, row: usize, entity: usize) -> Result<Transaction, TableError> {
+    fn transaction(&self, row: usize, entity: Option<usize>) -> Result<Transaction, TableError> {
         let mut numbers = [f64::NAN; MAX_NUMBERS];
         for (number, column) in numbers.iter_mut().zip(&self.numbers) {
             if column.is_valid(row) {

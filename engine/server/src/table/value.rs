@@ -13,10 +13,10 @@ use super::{
 pub(super) type Wrong = &'static str;
 
 const US_A_MINUTE: i64 = 60_000_000;
+const TOO_FAR: Wrong = "lies too far from 1970 for 64 bits of microseconds";
 
 /// A moment in microseconds since 1970, and the offset that its text states, in minutes. None where there is none.
 pub(super) fn moment(time: &Time, cell: Cell) -> Result<Option<(i64, Option<i32>)>, Wrong> {
-    const TOO_FAR: Wrong = "lies too far from 1970 for 64 bits of microseconds";
     let local = |us: i64| {
         us.checked_sub(i64::from(time.zone_minutes) * US_A_MINUTE)
             .map(|us| Some((us, None)))
@@ -42,20 +42,17 @@ pub(super) fn moment(time: &Time, cell: Cell) -> Result<Option<(i64, Option<i32>
             Ok(Some((us, None)))
         }
         Cell::Real(count) if count.is_nan() => Ok(None),
-        Cell::Real(count) => {
-            let us = count * time.unit_us as f64;
-            // Whole microseconds below 2^53 are exact.
-            if us.abs() >= 9_007_199_254_740_992.0 {
-                return Err("is a real number too large to be exact; give whole numbers");
-            }
-            let us = (us.round_ties_even() as i64)
-                .checked_add(time.origin_us)
-                .ok_or(TOO_FAR)?;
-            Ok(Some((us, None)))
-        }
+        Cell::Real(count) => real(time, count).map(Some),
         Cell::Decimal(..) => Err("must be a time: a timestamp, a whole number, or a text"),
         Cell::Text(text) => match text.trim() {
             "" => Ok(None),
+            // As R writes a hundred thousand: 1e+05.
+            text if time.format.is_none()
+                && whole(text).is_none()
+                && let Some(count) = finite(text) =>
+            {
+                real(time, count).map(Some)
+            }
             text => match stated(time, text)? {
                 (naive, None) => local(naive.and_utc().timestamp_micros()),
                 (naive, Some(minutes)) => {
@@ -66,6 +63,23 @@ pub(super) fn moment(time: &Time, cell: Cell) -> Result<Option<(i64, Option<i32>
             },
         },
     }
+}
+
+/// A count of units since the mapping's origin.
+fn real(time: &Time, count: f64) -> Result<(i64, Option<i32>), Wrong> {
+    let us = count * time.unit_us as f64;
+    // Whole microseconds below 2^53 are exact.
+    if us.abs() >= 9_007_199_254_740_992.0 {
+        return Err("is a real number too large to be exact; give whole numbers");
+    }
+    let us = (us.round_ties_even() as i64)
+        .checked_add(time.origin_us)
+        .ok_or(TOO_FAR)?;
+    Ok((us, None))
+}
+
+fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// What a text states: a local time, and its offset from UTC in minutes where it has one.

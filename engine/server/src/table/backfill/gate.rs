@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array, RecordBatch,
+    ArrayRef, RecordBatch,
     builder::{BooleanBuilder, FixedSizeBinaryBuilder, Float64Builder, Int32Builder, Int64Builder, PrimitiveBuilder},
     types::ArrowPrimitiveType,
 };
@@ -205,13 +205,10 @@ impl Columns {
     }
 
     fn finish(mut self, entities: &[String], numbers: &[String]) -> Result<RecordBatch, TableError> {
-        let booleans = |column: &mut BooleanBuilder| -> ArrayRef { Arc::new(BooleanArray::from(column.finish())) };
-        let hashes = |column: &mut FixedSizeBinaryBuilder| -> ArrayRef {
-            let column: FixedSizeBinaryArray = column.finish();
-            Arc::new(column)
-        };
-        let longs = |column: &mut Int64Builder| -> ArrayRef { Arc::new(Int64Array::from(column.finish())) };
-        let ints = |column: &mut Int32Builder| -> ArrayRef { Arc::new(Int32Array::from(column.finish())) };
+        let booleans = |column: &mut BooleanBuilder| -> ArrayRef { Arc::new(column.finish()) };
+        let hashes = |column: &mut FixedSizeBinaryBuilder| -> ArrayRef { Arc::new(column.finish()) };
+        let longs = |column: &mut Int64Builder| -> ArrayRef { Arc::new(column.finish()) };
+        let ints = |column: &mut Int32Builder| -> ArrayRef { Arc::new(column.finish()) };
         let mut columns: Vec<(String, ArrayRef)> = vec![
             ("admitted".to_owned(), booleans(&mut self.admitted)),
             ("id".to_owned(), hashes(&mut self.ids)),
@@ -230,8 +227,7 @@ impl Columns {
             columns.push((format!("key.{name}"), hashes(column)));
         }
         for (name, column) in numbers.iter().zip(&mut self.numbers) {
-            let column: Float64Array = column.finish();
-            columns.push((format!("number.{name}"), Arc::new(column)));
+            columns.push((format!("number.{name}"), Arc::new(column.finish())));
         }
         let fields: Vec<Field> = columns
             .iter()
