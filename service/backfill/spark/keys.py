@@ -5,6 +5,7 @@ that streams through in batches, as all do; rows without a key have no history a
 """
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -36,11 +37,13 @@ def seen(taken: DataFrame, schema: pa.Schema, gate: Gate, partitions: int) -> tu
     return rows, schema
 
 
-def _entities(gate: Gate) -> list[tuple[int, str]] | list[tuple[None, None]]:
+def _entities(gate: Gate) -> Sequence[tuple[int | None, str | None]]:
     """The entities that features are over, with their places in the plan; none where all are of a row's own fields."""
     plan = json.loads(gate.program.plan.json)
     read = {feature["entity"] for feature in plan["features"] if "entity" in feature}
-    named = [(slot, entity) for slot, entity in enumerate(plan["entities"]) if slot in read]
+    named: list[tuple[int | None, str | None]] = [
+        (slot, entity) for slot, entity in enumerate(plan["entities"]) if slot in read
+    ]
     return named or [(None, None)]
 
 
