@@ -1,11 +1,12 @@
-"""One log through two doors: the backfill's Assessments are gRPC's, byte for byte; each refuses what the other does."""
+"""One log through three doors: gRPC, records of streams and files give equal Assessments, and refuse the same rows."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fraudgate
-from fraudgate.v1 import feedback_pb2, transaction_pb2
+from fraudgate.v1 import decision_pb2, feedback_pb2, stream_pb2, transaction_pb2
 from service.backfill import job
 from service.backfill.mapping import Mapping
 from service.backfill.program import Program
 from tests.backfill.conftest import KEY, parts, refused, run
-from tests.scorer import FEATURES, Scorer, running_scorer, small_model
+from tests.scorer import FEATURES, Scorer, journal_settings, running_scorer, small_model
+from tests.stream.records import Record
 
 PLAN = FEATURES.compile()
 PLAN_ENTITIES = ("customer", "terminal", "device")
@@ -50,7 +52,7 @@ prove = settings(max_examples=60 if os.environ.get("FRAUDGATE_PROVE") else 6, de
 
 
 def _log(seed: int, n: int) -> pa.Table:
-    """A log dense in what goes wrong: late, repeated, refused, told of."""
+    """A log dense in what goes wrong: late, sent again, its id used again, refused, told of."""
     draw = np.random.default_rng(seed)
 
     def some(values: list[Any], weights: list[float] | None = None) -> list[Any]:
@@ -60,7 +62,7 @@ def _log(seed: int, n: int) -> pa.Table:
     ingested = BEGINS_US + np.cumsum(step)
     happened = ingested - draw.choice([0, 0, 0, SECOND_US, 3_600 * SECOND_US, 30 * 86_400 * SECOND_US], n)
     found_at = happened + draw.choice([0, SECOND_US, 86_400 * SECOND_US, 8 * 86_400 * SECOND_US], n)
-    return pa.table(
+    log = pa.table(
         {
             "id": [f"t{number}" for number in draw.integers(0, n * 3 // 2, n)],
             "happened": happened,
@@ -88,6 +90,9 @@ def _log(seed: int, n: int) -> pa.Table:
             "found_at": found_at,
         }
     )
+    # A tenth say again what an earlier row says, and come when they come.
+    which = np.where(draw.random(n) < 0.1, (draw.random(n) * np.arange(n)).astype(int), np.arange(n))
+    return log.take(pa.array(which)).set_column(log.schema.get_field_index("ingested"), "ingested", pa.array(ingested))
 
 
 def _sent(row: dict[str, Any]) -> transaction_pb2.Transaction:
@@ -123,20 +128,25 @@ def _label(row: dict[str, Any]) -> feedback_pb2.Label:
     )
 
 
-def _by_grpc(scorer: Scorer, log: pa.Table) -> tuple[dict[int, bytes], set[int]]:
-    """Assessments by the row, and the rows that were refused."""
+def _inputs(log: pa.Table) -> list[tuple[int, transaction_pb2.Transaction | feedback_pb2.Label]]:
+    """What a log says, in the order of inputs: each with its row."""
     inputs: list[tuple[int, int, int, Any]] = []
     for number, row in enumerate(log.to_pylist(), 1):
         inputs.append((row["ingested"], 1, number, _sent(row)))
         if row["found"] is not None:
             second = row["found_at"] // SECOND_US * SECOND_US
             inputs.append((second if second > row["ingested"] else row["ingested"] + 1, 0, number, _label(row)))
+    return [(number, asked) for _, _, number, asked in sorted(inputs, key=lambda one: one[:3])]
+
+
+def _by_grpc(scorer: Scorer, log: pa.Table) -> tuple[dict[int, bytes], set[int]]:
+    """Assessments by the row, and the rows that were refused."""
     assessments, refused_rows = {}, set()
     leaf = scorer.folder.client("all.example")
     with fraudgate.Client(
         f"localhost:{scorer.port}", ca=scorer.folder.ca.certificate, certificate=leaf.certificate, key=leaf.key
     ) as client:
-        for _, _, number, asked in sorted(inputs, key=lambda one: one[:3]):
+        for number, asked in _inputs(log):
             if isinstance(asked, feedback_pb2.Label):
                 client.label([asked])
                 continue
@@ -147,12 +157,36 @@ def _by_grpc(scorer: Scorer, log: pa.Table) -> tuple[dict[int, bytes], set[int]]
     return assessments, refused_rows
 
 
+def _by_records(scorer: Scorer, log: pa.Table) -> tuple[list[tuple[str, bytes]], set[int]]:
+    """Assessments with the ids that they leave under, sorted, and the rows of which dead letters leave.
+
+    What leaves is journaled before it is read, so what a drain repeats stands behind what it takes first.
+    """
+    for number, asked in _inputs(log):
+        kind: Literal["transactions", "labels"] = "labels" if isinstance(asked, feedback_pb2.Label) else "transactions"
+        record = Record(asked.SerializeToString(), number, on=kind)
+        # Labels come by their arrival, not by their rows.
+        record = record if kind == "transactions" else replace(record, on=f"labels-{number}")
+        assert scorer.server.take(kind, [record]) == 1
+    _, left = scorer.server.cursor("doors").read(1_000_000, 0.0)
+    decisions = [(key, decision_pb2.Decision.FromString(value)) for said, key, value, _ in left if said == "decision"]
+    letters = [stream_pb2.DeadLetter.FromString(value) for said, _, value, _ in left if said == "dead letter"]
+    return (
+        sorted((key, decision.assessment.SerializeToString()) for key, decision in decisions),
+        {letter.offset for letter in letters if letter.topic == "transactions"},
+    )
+
+
 @prove
 @given(seed=st.integers(0, 2**32 - 1))
-def test_one_log_through_two_doors_gives_equal_bytes(seed: int) -> None:
+def test_one_log_through_three_doors_gives_equal_bytes(seed: int) -> None:
     log = _log(seed, 150)
     with tempfile.TemporaryDirectory() as folder, running_scorer(Path(folder)) as scorer:
         assessments, refused_rows = _by_grpc(scorer, log)
+        stream = Path(folder) / "stream"
+        journal = {"journal_key": KEY, "journal": journal_settings(stream / "journal")}
+        with running_scorer(stream, ahead_us=None, **journal) as streamed:
+            decided, letters = _by_records(streamed, log)
         source, output = Path(folder) / "log.parquet", Path(folder) / "out"
         pq.write_table(log, source)
         policy = b'{"format": 1, "mode": "decide", "challenge": 40.0, "decline": 60.0, "card_number_in_key": "hash"}'
@@ -161,5 +195,7 @@ def test_one_log_through_two_doors_gives_equal_bytes(seed: int) -> None:
         answered = parts(output)
         told = {row["row"] for row in refused(output) if row["input"] == "transaction"}
     assert dict(zip(answered["row"].to_pylist(), answered["assessment"].to_pylist(), strict=True)) == assessments
-    assert told == refused_rows
+    assert told == refused_rows == letters
+    ids = log["id"].to_pylist()
+    assert sorted((ids[row - 1], bytes_) for row, bytes_ in assessments.items()) == decided
     assert done.order == "ingest time, then row"
