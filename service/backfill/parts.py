@@ -63,6 +63,10 @@ class Output:
             self._write_manifest()
         for unfinished in folder.glob(".*.unfinished"):
             unfinished.unlink()
+        if self.done:
+            # A kill may have come between the manifest's last word and the end of what the job kept, its keys among it.
+            shutil.rmtree(self.work, ignore_errors=True)
+            return
         self.work.mkdir(mode=0o700, exist_ok=True)
         for left in ("transactions", "labels", "outcomes"):
             shutil.rmtree(self.work / left, ignore_errors=True)

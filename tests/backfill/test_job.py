@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.fold import fold
+from service.backfill.order import by_order
 from service.backfill.refused import TooManyBad
 from service.tables import Tables
 from tests.backfill.conftest import PLAN, parts, refused, run
@@ -72,7 +70,7 @@ def test_the_form_of_the_input_does_not_show(
 def test_an_input_out_of_order_is_sorted(
     world: Tables, written: tuple[Path, Path], folded: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.backfill.order.RUN_ROWS", 3_000)
+    monkeypatch.setattr("service.backfill.job.by_order", partial(by_order, run_rows=3_000))
     shuffled = np.random.default_rng(5).permutation(len(world.transactions))
     pq.write_table(world.transactions.take(pa.array(shuffled)), tmp_path / "shuffled.parquet")
     run(tmp_path / "shuffled.parquet", tmp_path / "out", labels=written[1])
@@ -88,10 +86,6 @@ def test_an_input_out_of_order_is_sorted(
     np.testing.assert_array_equal(_features(answered)[alone], folded[places][alone])
 
 
-def _bytes(output: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(output.iterdir()) if path.is_file()}
-
-
 def test_how_it_is_cut_into_batches_does_not_show(
     written: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,33 +94,8 @@ def test_how_it_is_cut_into_batches_does_not_show(
         monkeypatch.setattr("service.backfill.source.BATCH_ROWS", rows)
         output = tmp_path / str(rows)
         done = run(written[0], output, labels=written[1], part_rows=4_000)
-        made.append((done.digest, [part.to_pydict() for part in map(pq.read_table, sorted(output.glob("part-*")))]))
+        made.append((done.digest, {path.name: path.read_bytes() for path in output.iterdir()}))
     assert made[0] == made[1]
-
-
-def _killed(command: list[str], output: Path, after_parts: int) -> int:
-    """Runs a command until so many parts are there, and kills it then."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    ends = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < ends:
-        if len(list(output.glob("part-*.parquet"))) >= after_parts:
-            process.send_signal(signal.SIGKILL)
-            break
-        time.sleep(0.002)
-    process.wait()
-    return process.returncode
-
-
-def test_a_job_that_was_killed_goes_on_to_the_same_bytes(written: tuple[Path, Path], tmp_path: Path) -> None:
-    """Undisturbed, and killed after a part, again after some, with the third run left alone."""
-    command = [sys.executable, "-m", "tests.backfill.taken", str(written[0]), str(written[1])]
-    subprocess.run([*command, str(tmp_path / "whole")], check=True, timeout=120)
-    killed = tmp_path / "killed"
-    codes = [_killed([*command, str(killed), "--resume"], killed, parts_there) for parts_there in (1, 4)]
-    assert codes == [-signal.SIGKILL] * 2, "it was done before it could be killed"
-    subprocess.run([*command, str(killed), "--resume"], check=True, timeout=120)
-    assert _bytes(killed) == _bytes(tmp_path / "whole")
-    assert not (killed / ".work").exists()
 
 
 def test_another_job_does_not_go_on_where_one_stopped(written: tuple[Path, Path], tmp_path: Path) -> None:
@@ -136,6 +105,7 @@ def test_another_job_does_not_go_on_where_one_stopped(written: tuple[Path, Path]
     with pytest.raises(ValueError, match="another job: part_rows differ"):
         run(written[0], tmp_path / "out", labels=written[1], part_rows=10, resume=True)
     assert run(written[0], tmp_path / "out", labels=written[1], resume=True).digest is None
+    assert not (tmp_path / "out/.work").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full/x").touch()
     with pytest.raises(ValueError, match="is not empty"):

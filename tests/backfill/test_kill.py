@@ -1,0 +1,100 @@
+"""A job that `kill -9` ends, wherever it is, goes on to the bytes of an undisturbed run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from service.tables import Tables
+
+KILLS = 40 if os.environ.get("FRAUDGATE_PROVE") else 3
+
+
+@pytest.fixture(scope="module")
+def shuffled(world: Tables, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command over the world in no order, so that it is sorted first."""
+    folder = tmp_path_factory.mktemp("shuffled")
+    rows = np.random.default_rng(3).permutation(len(world.transactions))
+    pq.write_table(world.transactions.take(pa.array(rows)), folder / "transactions.parquet", row_group_size=5_000)
+    pq.write_table(world.labels, folder / "labels.parquet")
+    return [
+        sys.executable,
+        "-m",
+        "tests.backfill.taken",
+        *(str(folder / f"{it}.parquet") for it in ("transactions", "labels")),
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(shuffled: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
+    """What an undisturbed run writes, and how long it takes."""
+    output = tmp_path_factory.mktemp("whole") / "out"
+    begins = time.monotonic()
+    subprocess.run([*shuffled, str(output)], check=True, timeout=120, capture_output=True)
+    return _bytes(output), time.monotonic() - begins
+
+
+def _bytes(output: Path) -> dict[str, bytes]:
+    assert not (output / ".work").exists()
+    return {path.name: path.read_bytes() for path in sorted(output.iterdir())}
+
+
+def _killed(command: list[str], when: Callable[[], bool]) -> bool:
+    """Runs a command, and kills it at a moment; says whether that came before its end."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        ends = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < ends:
+            if when():
+                process.kill()
+                break
+            time.sleep(0.001)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode in (0, -signal.SIGKILL), told.decode()
+    return process.returncode != 0
+
+
+MOMENTS = {
+    "a run is spilled": ".work/transactions/run-000002*",
+    "labels are sorted": ".work/labels/run-*",
+    "a part is under way": ".part-00003.parquet.unfinished",
+    "a part has its name": "part-00005.parquet",
+    "a state is kept": ".work/state-7000",
+}
+
+
+@pytest.mark.slow
+def test_a_job_killed_at_each_step_goes_on_to_the_same_bytes(
+    shuffled: list[str], whole: tuple[dict[str, bytes], float], tmp_path: Path
+) -> None:
+    """One job, killed at each moment in its turn, that has come further each time."""
+    output = tmp_path / "out"
+    for moment, pattern in MOMENTS.items():
+        assert _killed([*shuffled, str(output)], lambda pattern=pattern: any(output.glob(pattern))), moment
+    subprocess.run([*shuffled, str(output)], check=True, timeout=120, capture_output=True)
+    assert _bytes(output) == whole[0]
+
+
+@pytest.mark.slow
+def test_a_job_killed_at_random_moments_goes_on_to_the_same_bytes(
+    shuffled: list[str], whole: tuple[dict[str, bytes], float], tmp_path: Path
+) -> None:
+    draw = random.Random(17)
+    output = tmp_path / "out"
+    kills = 0
+    for _ in range(KILLS):
+        at = time.monotonic() + draw.uniform(0.2, 1.0) * whole[1]
+        kills += _killed([*shuffled, str(output)], lambda at=at: time.monotonic() >= at)
+    subprocess.run([*shuffled, str(output)], check=True, timeout=120, capture_output=True)
+    assert kills > 0
+    assert _bytes(output) == whole[0]
