@@ -53,7 +53,9 @@ impl Backfill {
                     let (seen, values) = rows.carried.seen(row, width)?;
                     program.wait_seen(Whose::Read(row), &rows.admitted(row)?, seen, &values);
                 }
-                let failures = program.score(Clock(0), Spool::None, |_, _, assessment| assessments.push(assessment));
+                let failures = program.score(Clock(0), Spool::None, |_, _, assessment, _| {
+                    assessments.push(assessment)
+                });
                 if failures > 0 {
                     return Err(failed());
                 }
@@ -125,6 +127,7 @@ impl Rows {
             mirror_behind: false,
             position: None,
             unanswered: None,
+            asks: false,
             admission: Admission::Full,
             segment: Segment(self.segments.value(row) as u8),
             transaction: Transaction {
