@@ -1,9 +1,9 @@
 """The Faust application: agents for the topics of low rate, the services that take transactions in bulk, and a timer.
 
 Faust's traps, each shut here: a record whose agent raises or is cancelled would be acknowledged and lost (agents
-acknowledge by hand, once the engine has it, and try for ever); an absent topic floods the log (they are looked for
-first); without session and rebalance time-outs a stop takes a minute; it would serve the web, declare topics, elect
-leaders and turn prints into warnings.
+acknowledge by hand, once the engine has it, and try for ever); an absent topic floods the log (it is left out until it
+is there); without session and rebalance time-outs a stop takes a minute; a static member that comes back with another
+topic would not be given it; it would serve the web, declare topics, elect leaders and turn prints into warnings.
 """
 
 import asyncio
@@ -12,10 +12,12 @@ import tempfile
 import threading
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from typing import Any, Final, Literal
 
 import faust
 import structlog
+from confluent_kafka.admin import AdminClient
 from faust.auth import SSLCredentials
 
 import engine
@@ -26,6 +28,8 @@ from service.stream.intake import Intake
 _AGAIN_S: Final = 0.5
 _SESSION_S: Final = 10.0
 _TELL_S: Final = 60.0
+
+_METADATA_S: Final = 5.0
 
 Kind = Literal["labels", "outcomes", "control"]
 
@@ -59,16 +63,30 @@ class Delivered:
         return None if not headers else list(headers.items() if isinstance(headers, dict) else headers)
 
 
+def told_by(stream: Stream) -> dict[Kind, str]:
+    """The topics of low rate."""
+    named: dict[Kind, str | None] = {"labels": stream.labels, "outcomes": stream.outcomes, "control": stream.control}
+    return {kind: topic for kind, topic in named.items() if topic is not None}
+
+
+def absent(stream: Stream) -> frozenset[str]:
+    """Those of them that are not there. Raises KafkaException where the broker does not say."""
+    there = AdminClient(clients.plain(stream)).list_topics(timeout=_METADATA_S).topics
+    return frozenset(told_by(stream).values()) - set(there)
+
+
 def application(
     server: "engine.Server",
     stream: Stream,
     member: str,
     intakes: list[Intake],
     over: threading.Event,
+    without: frozenset[str] = frozenset(),
 ) -> "faust.App":
-    """One that takes in what `stream` says; it lives once, until `over`."""
+    """One that takes in what `stream` says, without some topics of low rate; it lives once, until `over`."""
     for noisy in ("faust", "aiokafka", "mode", "kafka"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    topics = [stream.lease, *(topic for topic in told_by(stream).values() if topic not in without)]
     app = faust.App(
         f"fraudgate.{stream.pop}.told",
         broker=[f"kafka://{name}" for name in stream.servers.split(",")],
@@ -78,7 +96,7 @@ def application(
         broker_heartbeat_interval=2.0,
         broker_request_timeout=_SESSION_S + 2.0,
         broker_max_poll_interval=300.0,
-        consumer_group_instance_id=member,
+        consumer_group_instance_id=_instance(member, topics),
         consumer_auto_offset_reset="earliest",
         key_serializer="raw",
         value_serializer="raw",
@@ -95,18 +113,19 @@ def application(
     )
     # An application without any topic would wait for ever: this one stays empty.
     app.agent(app.topic(stream.lease, key_type=bytes, value_type=bytes), name="lease")(_nothing)
-    told: dict[Kind, str | None] = {
-        "labels": stream.labels,
-        "outcomes": stream.outcomes,
-        "control": stream.control,
-    }
-    for kind, topic in told.items():
-        if topic is not None:
+    for kind, topic in told_by(stream).items():
+        if topic not in without:
             app.agent(app.topic(topic, key_type=bytes, value_type=bytes), name=kind)(_agent(server, kind))
     for intake in intakes:
         app.service(_in_bulk(intake, over))
     app.timer(interval=_TELL_S)(_tell(server, intakes))
     return app
+
+
+def _instance(member: str, topics: list[str]) -> str:
+    """Who this is in the group. A static member that comes back is given what it had, whatever it asks for now: with
+    other topics it is another one."""
+    return f"{member}.{sha256(' '.join(sorted(topics)).encode()).hexdigest()[:16]}"
 
 
 async def _nothing(records: Any) -> None:

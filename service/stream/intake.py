@@ -141,7 +141,8 @@ class Intake:
         self._measured = time.monotonic()
         read = {place.partition: max(place.offset, self._begun[place.partition]) for place in _places(consumer)}
         for message in reversed(waiting):
-            read[message.partition()] = message.offset()
+            if (partition := message.partition()) is not None and (offset := message.offset()) is not None:
+                read[partition] = offset
         lags = {}
         for partition, at in read.items():
             place = TopicPartition(self.topic, partition)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from confluent_kafka import KafkaException
 
 import engine
 from service.config import Stream
@@ -19,6 +20,8 @@ from service.stream.outlet import Outlet
 _LOOK_S: Final = 0.1
 _AGAIN_S: Final = 1.0
 _TELL_S: Final = 0.5
+# How often is looked whether an absent topic is there.
+_TOPICS_S: Final = 5.0
 _GOODBYE_S: Final = 5.0
 
 _log = structlog.get_logger()
@@ -40,6 +43,7 @@ class Worker:
                 Intake(server, "transactions", stream, stream.transactions, stream.partitions, stream.poll)
             )
         self._member = self.lease.member
+        self._without: frozenset[str] = frozenset()
         self._taking = [
             threading.Thread(target=self.lease.run, args=(self._no_more,), name="lease"),
             threading.Thread(target=lambda: asyncio.run(self._run()), name="faust"),
@@ -53,11 +57,15 @@ class Worker:
 
     def take_no_more(self) -> None:
         """Ends taking in: what was handed over is journaled."""
-        self._no_more.set()
+        self.host_no_more()
         for thread in self._taking:
             thread.join()
         for intake in self.intakes:
             intake.join()
+
+    def host_no_more(self) -> None:
+        """Has the lease and the application end."""
+        self._no_more.set()
 
     def finish(self, seconds: float) -> None:
         """Ends, after what is journaled has left, where the broker takes it within about `seconds`."""
@@ -88,20 +96,26 @@ class Worker:
             }
         )
 
-    async def _host(self) -> None:
-        """Hosts the application as long as this worker has the lease; again and again."""
+    async def host(self) -> None:
+        """Hosts the application as long as this worker has the lease; again and again, until it takes no more."""
         from service.stream.application import application
 
         while not self._no_more.is_set():
             if not self.lease.held.is_set():
                 await asyncio.sleep(_LOOK_S)
                 continue
+            without = await self._absent()
             over = threading.Event()
-            app = application(self._server, self._stream, self._member, self.intakes, over)
+            app = application(self._server, self._stream, self._member, self.intakes, over, without)
             try:
                 await app.start()
+                look = time.monotonic() + _TOPICS_S
                 while self.lease.held.is_set() and not (self._no_more.is_set() or app.should_stop):
                     await asyncio.sleep(_LOOK_S)
+                    if without and time.monotonic() >= look:
+                        look = time.monotonic() + _TOPICS_S
+                        if await self._absent() != without:
+                            break
             except Exception as error:  # noqa: BLE001 - whatever Faust raises, it is begun anew
                 _log.warning("the stream's application begins anew", reason=str(error))
             finally:
@@ -110,6 +124,20 @@ class Worker:
                 await asyncio.wait({asyncio.ensure_future(app.stop())}, timeout=_GOODBYE_S)
             if not self._no_more.is_set():
                 await asyncio.sleep(_AGAIN_S)
+
+    async def _absent(self) -> frozenset[str]:
+        """Topics of low rate that are not there yet: Faust would ask for them at every turn, and say so."""
+        from service.stream.application import absent
+
+        try:
+            found = await asyncio.to_thread(absent, self._stream)
+        except KafkaException as error:
+            _log.warning("waiting for the broker", reason=str(error))
+            return self._without
+        if found - self._without:
+            _log.warning("waiting for topics", topics=sorted(found))
+        self._without = found
+        return found
 
     async def _watch(self) -> None:
         """Says to the engine whether what other places answer comes too far behind, whatever becomes of Faust."""
@@ -126,4 +154,4 @@ class Worker:
             await asyncio.sleep(_TELL_S)
 
     async def _run(self) -> None:
-        await asyncio.gather(self._host(), self._watch(), self._tell())
+        await asyncio.gather(self.host(), self._watch(), self._tell())

@@ -45,6 +45,11 @@ class Pop:
 
     def start(self) -> None:
         """Starts its process; returns when it serves calls."""
+        self.spawn()
+        self.port = int(self._line())
+
+    def spawn(self) -> None:
+        """Starts its process, and waits for nothing."""
         log = (self.path / "log").open("a")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.stream.serving", str(self._configured())],
@@ -54,8 +59,6 @@ class Pop:
             text=True,
         )
         log.close()
-        assert self.process.stdout is not None
-        self.port = int(self._line())
 
     def stop(self) -> dict[str, Any]:
         """Has it stop well; gives what it says then: digest, offsets and counters."""

@@ -15,7 +15,7 @@ from tests.broker import Broker
 from tests.stream.conftest import Pop, Read
 from tests.stream.records import purchase
 
-KILLS = 100 if os.environ.get("FRAUDGATE_PROVE") else 5
+KILLS = 100 if os.environ.get("FRAUDGATE_PROVE") else 20
 
 
 class Payments:
@@ -84,9 +84,13 @@ def test_kill_9_of_the_worker_loses_nothing_doubles_nothing_and_leaves_the_undis
     payments = Payments(pop)
     decided = 0
     with payments.going_on():
-        for _ in range(KILLS):
-            pop.start()
+        for _ in range(KILLS // 2):
+            # Wherever it is: it starts, takes the journal in, asks for the lease, or takes the first records.
+            pop.spawn()
+            time.sleep(draw.uniform(0.0, 2.0))
+            pop.kill()
             # In the middle: records are taken and decisions leave.
+            pop.start()
             decided = until_decided(pop, decided)
             time.sleep(draw.uniform(0.0, 0.3))
             pop.kill()
@@ -94,7 +98,8 @@ def test_kill_9_of_the_worker_loses_nothing_doubles_nothing_and_leaves_the_undis
     pop.read("decisions", payments.sent)
     until_decided(pop, payments.sent - 1)
     told = pop.stop()
-    assert told["epoch"] == KILLS + 1
+    # Those that came to the journal have a life of their own in it.
+    assert KILLS // 2 < told["epoch"] <= KILLS + 1
     assert told["recovered"] > 0
     read = pop.read("decisions", pop.count("decisions"))
     check(read, told, undisturbed(pops, pop, payments.sent), payments.sent)
