@@ -59,6 +59,17 @@ class Folder:
         changed.
         """
 
+    def fold_and_say(
+        self, transactions: _ArrowStream | _ArrowArray, labels: _ArrowStream | _ArrowArray | None = None
+    ) -> tuple[Rows, builtins.bytes]:
+        """As `fold` in float64; and for each value a letter: m, i, a where it is missing, incomplete or approximate."""
+
+    def costs(self) -> list[tuple[int, int, int, int, int, int]]:
+        """Bytes that things are counted with against `history_bytes`, for each entity in the plan's order.
+
+        A key, an event, more for one without an amount, a fraud, a tile of events, a tile of frauds.
+        """
+
 @final
 class Mapping:
     """What a file's columns mean."""

@@ -1,13 +1,16 @@
 """What every feature means, in plain Python over plain lists: slow, and there to be checked against.
 
-Nothing is evicted, indexed or summed ahead. Each definition reads as its text in `features/plan.py` does.
+Nothing is indexed or summed ahead. Each definition reads as its text in `features/plan.py` does; what is left of a
+key's past within the bounds of a state is `features/kept.py`'s to say.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from features.kept import UNBOUNDED, Bounds, Costs, Kept
 
 DIGITS: Final = {"BHD": 3, "BIF": 0, "CLP": 0, "EUR": 2, "GBP": 2, "JPY": 0, "KWD": 3, "USD": 2}
 """Decimal digits of the minor unit (ISO 4217), for the currencies that tests use."""
@@ -38,80 +41,108 @@ class Label:
     kind: str = "purchase"
 
 
+class Value(NamedTuple):
+    """A feature's value, NaN without one, and a letter: m, i, a where it is missing, incomplete, approximate."""
+
+    value: float
+    said: str = " "
+
+
+MISSING: Final = Value(NAN, "m")
+INCOMPLETE: Final = Value(NAN, "i")
+
+
 class Oracle:
     """The history of one program, and the rows that it gives."""
 
-    def __init__(self, plan: bytes, complete_since_us: int) -> None:
+    def __init__(
+        self, plan: bytes, complete_since_us: int, bounds: Bounds = UNBOUNDED, costs: Sequence[Costs] = ()
+    ) -> None:
+        """costs: of each entity's things, as `Folder.costs` gives them; without any, a budget is never full."""
         self.plan: dict[str, Any] = json.loads(plan)
         self.complete_since_us = complete_since_us
         self.scale: int = 10 ** DIGITS[self.plan["currency"]]
-        self.folded: list[Transaction] = []
-        self.labels: dict[tuple[str, str, str], Label] = {}
+        self.history_bytes = bounds.history_bytes
+        self.newest_us = -(2**63)
+        self.kept: dict[str, Kept] = {}
+        for slot, entity in enumerate(self.plan["entities"]):
+            of = [f for f in self.plan["features"] if f.get("entity") == slot]
+            charged = Costs(*costs[slot]) if costs else Costs()
+            self.kept[entity] = Kept(of, self.plan["lateness_us"], bounds, charged)
 
     def label(self, label: Label) -> None:
         """The last one stands, for each entity by itself."""
         for entity, key in label.entities.items():
-            self.labels[entity, key, label.transaction_id] = label
+            self.kept[entity].label(key, label, self.newest_us)
+        self._bound()
 
     def transaction(self, t: Transaction) -> list[float]:
         """The transaction's features before it is folded; then it is, unless it comes too late."""
-        newest = max((e.event_time_us for e in self.folded), default=t.event_time_us)
-        beyond = t.event_time_us < newest - self.plan["lateness_us"]
+        return [value for value, _ in self.see(t)]
+
+    def see(self, t: Transaction) -> list[Value]:
+        """The same, with what is said of them."""
+        beyond = t.event_time_us < self.newest_us - self.plan["lateness_us"]
         row = []
         for f in self.plan["features"]:
-            row.append(self._own(f, t) if "entity" not in f else NAN if beyond else self._aggregate(f, t))
+            row.append(self._own(f, t) if "entity" not in f else MISSING if beyond else self._aggregate(f, t))
         if not beyond:
-            self.folded.append(t)
+            self.newest_us = max(self.newest_us, t.event_time_us)
+            for entity, kept in self.kept.items():
+                kept.fold(t.entities.get(entity), t, self.newest_us)
+            self._bound()
         return row
 
-    def _own(self, f: dict[str, Any], t: Transaction) -> float:
+    def _bound(self) -> None:
+        """Of what holds most, what is oldest goes, until four fifths of the budget hold all."""
+        while sum(kept.bytes() for kept in self.kept.values()) > self.history_bytes // 5 * 4:
+            max(self.kept.values(), key=Kept.bytes).evict(self.newest_us)
+
+    def _own(self, f: dict[str, Any], t: Transaction) -> Value:
         local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=t.event_time_us, minutes=t.utc_offset_minutes)
         match f["op"]:
             case "amount":
-                return NAN if t.amount_minor is None else t.amount_minor / self.scale
+                return MISSING if t.amount_minor is None else Value(t.amount_minor / self.scale)
             case "number":
-                return t.numbers.get(self.plan["numbers"][f["number"]], NAN)
+                number = t.numbers.get(self.plan["numbers"][f["number"]])
+                return MISSING if number is None else Value(number)
             case "hour":
-                return float(local.hour)
+                return Value(float(local.hour))
             case "weekday":
-                return float(local.weekday())
+                return Value(float(local.weekday()))
             case "weekend":
-                return float(local.weekday() >= 5)
+                return Value(float(local.weekday() >= 5))
             case "night":
-                return float(local.hour <= f["through_hour"])
+                return Value(float(local.hour <= f["through_hour"]))
         raise AssertionError(f["op"])
 
-    def _aggregate(self, f: dict[str, Any], t: Transaction) -> float:
+    def _aggregate(self, f: dict[str, Any], t: Transaction) -> Value:
         entity, kinds = self.plan["entities"][f["entity"]], f["where"]["kinds"]
-        key = t.entities.get(entity)
+        key, kept = t.entities.get(entity), self.kept[entity]
         if key is None:
-            return NAN
-        of_key = [e for e in self.folded if e.entities.get(entity) == key and e.kind in kinds]
+            return MISSING
         if f["op"] in ("since_last", "since_first"):
-            times = [e.event_time_us for e in of_key if e.event_time_us <= t.event_time_us]
-            newest_or_oldest = max if f["op"] == "since_last" else min
-            return (t.event_time_us - newest_or_oldest(times)) / 1e6 if times else NAN
+            if (time := kept.when(f["op"], key, kinds, t.event_time_us)) is None:
+                return INCOMPLETE
+            return Value((t.event_time_us - time) / 1e6) if time > -(2**63) else MISSING
 
         end = t.event_time_us - f["delay_us"]
         begin = end - f["window_us"]
-        if begin < self.complete_since_us:
-            return NAN
-        events = [e for e in of_key if begin < e.event_time_us <= end]
+        if begin < max(self.complete_since_us, kept.evicted_through):
+            return INCOMPLETE
+        within, is_cut = kept.events(key, begin, end)
+        events = [e for e in within if e.kind in kinds]
         if f["op"] == "risk":
-            frauds = [
-                label
-                for (of, whose, _), label in self.labels.items()
-                if (of, whose) == (entity, key)
-                and label.fraud
-                and label.kind in kinds
-                and begin < label.event_time_us <= end
-            ]
-            return len(frauds) / len(events) if events else 0.0
+            labels, also_cut = kept.frauds(key, begin, end)
+            frauds = [label for label in labels if label.kind in kinds]
+            return Value(len(frauds) / len(events) if events else 0.0, "a" if is_cut or also_cut else " ")
         if f["inclusive"] and t.kind in kinds:
             events.append(t)
-        return self._summary(f["op"], events)
+        if (value := self._summary(f["op"], events)) is None:
+            return MISSING
+        return Value(value, "a" if is_cut else " ")
 
-    def _summary(self, op: str, events: Iterable[Transaction]) -> float:
+    def _summary(self, op: str, events: Iterable[Transaction]) -> float | None:
         events = list(events)
         amounts = [e.amount_minor for e in events if e.amount_minor is not None]
         match op:
@@ -120,9 +151,9 @@ class Oracle:
             case "sum":
                 return sum(amounts) / self.scale
             case "mean":
-                return sum(amounts) / (len(amounts) * self.scale) if amounts else NAN
+                return sum(amounts) / (len(amounts) * self.scale) if amounts else None
             case "min":
-                return min(amounts) / self.scale if amounts else NAN
+                return min(amounts) / self.scale if amounts else None
             case "max":
-                return max(amounts) / self.scale if amounts else NAN
+                return max(amounts) / self.scale if amounts else None
         raise AssertionError(op)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import features as declare
 from engine import Folder
-from features.oracle import Label, Oracle, Transaction
+from features.kept import UNBOUNDED, Bounds
+from features.oracle import Label, Oracle, Transaction, Value
 
 BEGINNING_US = 1_600_000_000_000_000
 SECOND_US = 1_000_000
@@ -42,7 +43,7 @@ def seconds(count: float) -> timedelta:
 
 
 @st.composite
-def histories(draw: st.DrawFn, name: str) -> declare.Feature:
+def histories(draw: st.DrawFn, name: str, unit: int) -> declare.Feature:
     entity = draw(st.sampled_from(ENTITIES))
     kinds = draw(st.lists(st.sampled_from(KINDS), min_size=1, unique=True))
     op = draw(
@@ -61,8 +62,8 @@ def histories(draw: st.DrawFn, name: str) -> declare.Feature:
     )
     if issubclass(op, declare.SinceLast | declare.SinceFirst):
         return op(name, entity=entity, kinds=kinds)
-    window = seconds(draw(st.sampled_from([1e-6, 5, 10, 20, 60])))
-    delay = seconds(draw(st.sampled_from([0, 0, 10, 30])))
+    window = seconds(draw(st.sampled_from([1e-6, 5 * unit, 10 * unit, 20 * unit, 60 * unit])))
+    delay = seconds(unit * draw(st.sampled_from([0, 0, 10, 30])))
     if issubclass(op, declare.Risk):
         return op(name, entity=entity, kinds=kinds, window=window, delay=delay)
     inclusive = draw(st.booleans()) and not delay
@@ -70,9 +71,10 @@ def histories(draw: st.DrawFn, name: str) -> declare.Feature:
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> declare.CompiledPlan:
+def plans(draw: st.DrawFn, unit: int = 1) -> declare.CompiledPlan:
+    """Windows are a few dozen units of so many seconds long."""
     names = [f"f{place}" for place in range(draw(st.integers(1, 10)))]
-    lateness = draw(st.none() | st.sampled_from([0, 5, 20]).map(seconds))
+    lateness = draw(st.none() | st.sampled_from([0, 5 * unit, 20 * unit]).map(seconds))
     return declare.Plan(
         name="contract",
         currency=draw(st.sampled_from(["EUR", "JPY", "BHD"])),
@@ -86,7 +88,7 @@ def plans(draw: st.DrawFn) -> declare.CompiledPlan:
             declare.Weekday("weekday"),
             declare.Weekend("weekend"),
             declare.Night("night", through_hour=draw(st.integers(0, 23))),
-            *(draw(histories(name)) for name in names),
+            *(draw(histories(name, unit)) for name in names),
         ],
     ).compile()
 
@@ -125,8 +127,11 @@ def labels() -> st.SearchStrategy[Told]:
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> list[Transaction | Label]:
-    """Inputs in their order; labels speak of transactions of the stream, or of some that never came."""
+def streams(draw: st.DrawFn, unit: int = 1) -> list[Transaction | Label]:
+    """Inputs in their order; labels speak of transactions of the stream, or of some that never came.
+
+    unit: seconds, as a plan's.
+    """
     drawn = draw(st.lists(st.one_of(transactions(), transactions(), transactions(), labels()), max_size=50))
     inputs: list[Transaction | Label] = []
     came: list[Transaction] = []
@@ -134,7 +139,7 @@ def streams(draw: st.DrawFn) -> list[Transaction | Label]:
     for one in drawn:
         if not isinstance(one, Told):
             step, transaction = one
-            now += step
+            now += unit * step
             came.append(Transaction(**{**transaction.__dict__, "event_time_us": now}))
             inputs.append(came[-1])
         elif came:
@@ -143,9 +148,19 @@ def streams(draw: st.DrawFn) -> list[Transaction | Label]:
             entities = subject.entities
             if one.keys is not None:
                 entities = {of: key for of, key in zip(ENTITIES, one.keys, strict=True) if key is not None}
-            time = subject.event_time_us + one.shift_s * SECOND_US
+            time = subject.event_time_us + unit * one.shift_s * SECOND_US
             inputs.append(Label(f"t{place}", time, entities, one.fraud, subject.kind))
     return inputs
+
+
+def bounds() -> st.SearchStrategy[Bounds]:
+    """Budgets of a few keys, caps of a few rows, and none at all."""
+    return st.builds(
+        Bounds,
+        history_bytes=st.sampled_from([UNBOUNDED.history_bytes, 1_500, 2_500, 4_000, 8_000]),
+        rows_a_key=st.sampled_from([UNBOUNDED.rows_a_key, 1, 2, 5]),
+        tiles_a_key=st.sampled_from([UNBOUNDED.tiles_a_key, 1, 2, 4]),
+    )
 
 
 def transaction_table(rows: Sequence[Transaction], numbers: Sequence[str] = ("distance_km",)) -> pa.Table:
@@ -176,13 +191,28 @@ def label_table(rows: Sequence[Label], arrivals: Sequence[int] | None = None) ->
 
 
 def oracle_rows(oracle: Oracle, inputs: Sequence[Transaction | Label]) -> list[list[float]]:
+    return [[value for value, _ in row] for row in oracle_says(oracle, inputs)]
+
+
+def oracle_says(oracle: Oracle, inputs: Sequence[Transaction | Label]) -> list[list[Value]]:
     rows = []
     for one in inputs:
         if isinstance(one, Label):
             oracle.label(one)
         else:
-            rows.append(oracle.transaction(one))
+            rows.append(oracle.see(one))
     return rows
+
+
+def engine_says(folder: Folder, inputs: Sequence[Transaction | Label]) -> tuple[np.ndarray, list[str]]:
+    """The engine's rows, and a letter for each of their values; one input after the other."""
+    rows, said = [], []
+    for one in inputs:
+        transactions, labels = ([], [one]) if isinstance(one, Label) else ([one], [])
+        told, letters = folder.fold_and_say(transaction_table(transactions), label_table(labels))
+        rows += pa.array(told).to_pylist()
+        said += [letters.decode()] * len(transactions)
+    return np.array(rows), said
 
 
 def engine_rows(

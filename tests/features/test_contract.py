@@ -29,6 +29,7 @@ from features import (
     Weekday,
     Weekend,
 )
+from features.kept import Bounds
 from features.oracle import Label, Oracle, Transaction
 from tests.features.streams import (
     BEGINNING_US,
@@ -36,9 +37,12 @@ from tests.features.streams import (
     KEY,
     SECOND_US,
     assert_equal_bits,
+    bounds,
     engine_rows,
+    engine_says,
     label_table,
     oracle_rows,
+    oracle_says,
     plans,
     prove,
     seconds,
@@ -55,6 +59,18 @@ Inputs = list[Transaction | Label]
 def test_the_engine_gives_what_the_definitions_give(plan: CompiledPlan, inputs: Inputs, complete_since: int) -> None:
     found = engine_rows(Folder(plan.json, KEY, complete_since), inputs)
     assert_equal_bits(found, oracle_rows(Oracle(plan.json, complete_since), inputs), plan.features)
+
+
+@prove
+@given(st.data(), bounds(), st.sampled_from([1, 900]))
+def test_within_any_bounds_the_engine_sees_and_says_what_is_kept(data: st.DataObject, kept: Bounds, unit: int) -> None:
+    """Values to the bit, and which are missing, incomplete or approximate; in units of a second, and of 15 minutes."""
+    plan, inputs = data.draw(plans(unit)), data.draw(streams(unit))
+    folder = Folder(plan.json, KEY, UNBOUNDED, **kept._asdict())
+    expected = oracle_says(Oracle(plan.json, UNBOUNDED, kept, folder.costs()), inputs)
+    found, said = engine_says(folder, inputs)
+    assert said == ["".join(letter for _, letter in row) for row in expected]
+    assert_equal_bits(found, [[value for value, _ in row] for row in expected], plan.features)
 
 
 @prove

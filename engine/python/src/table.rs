@@ -10,7 +10,7 @@ use fraudgate_server::table::{self, Precision};
 use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     prelude::*,
-    types::PyCapsule,
+    types::{PyBytes, PyCapsule},
 };
 
 use crate::value_error;
@@ -64,6 +64,36 @@ impl Folder {
         py.detach(|| folder.fold(&transactions, &labels, precision))
             .map(Rows)
             .map_err(value_error)
+    }
+
+    #[pyo3(signature = (transactions, labels=None))]
+    fn fold_and_say<'py>(
+        &mut self,
+        py: Python<'py>,
+        transactions: &Bound<'py, PyAny>,
+        labels: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(Rows, Bound<'py, PyBytes>)> {
+        let transactions = batches(transactions)?;
+        let labels = labels.map(batches).transpose()?.unwrap_or_default();
+        let folder = &mut self.0;
+        let folded = py.detach(|| folder.fold_and_say(&transactions, &labels));
+        let (rows, said) = folded.map_err(value_error)?;
+        Ok((Rows(rows), PyBytes::new(py, &said)))
+    }
+
+    fn costs(&self) -> Vec<(i64, i64, i64, i64, i64, i64)> {
+        let all = self.0.costs();
+        all.map(|costs| {
+            (
+                costs.key,
+                costs.row,
+                costs.blank,
+                costs.fraud,
+                costs.tile,
+                costs.fraud_tile,
+            )
+        })
+        .collect()
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, Float64Array, RecordBatch};
 use arrow_schema::{DataType, Field};
 use fraudgate_core::{
-    history::{Bounds, History},
+    features::Seen,
+    history::{Bounds, Costs, History},
     key::HashKey,
     plan::Plan,
     transaction::{EventTime, Labelled, Transaction},
@@ -37,6 +38,8 @@ struct Rows<'a, T, Round> {
     round: Round,
     row: Vec<f64>,
     values: Vec<T>,
+    /// What is said of the values, where that was asked for.
+    said: Option<Vec<u8>>,
 }
 
 impl Folder {
@@ -60,14 +63,31 @@ impl Folder {
     ) -> Result<ArrayRef, TableError> {
         match precision {
             Precision::Float32 => {
-                let values = self.values(transactions, labels, |value| value as f32)?;
+                let (values, _) = self.values(transactions, labels, |value| value as f32, None)?;
                 Ok(self.lists(DataType::Float32, Arc::new(Float32Array::from(values)))?)
             }
             Precision::Float64 => {
-                let values = self.values(transactions, labels, |value| value)?;
+                let (values, _) = self.values(transactions, labels, |value| value, None)?;
                 Ok(self.lists(DataType::Float64, Arc::new(Float64Array::from(values)))?)
             }
         }
+    }
+
+    /// The same in float64, and a letter for each value: `m` where it is missing, `i` where it is incomplete, `a` where it is
+    /// approximate, and a blank where there is nothing to say.
+    pub fn fold_and_say(
+        &mut self,
+        transactions: &[RecordBatch],
+        labels: &[RecordBatch],
+    ) -> Result<(ArrayRef, Vec<u8>), TableError> {
+        let (values, said) = self.values(transactions, labels, |value| value, Some(Vec::new()))?;
+        let lists = self.lists(DataType::Float64, Arc::new(Float64Array::from(values)))?;
+        Ok((lists, said.unwrap_or_default()))
+    }
+
+    /// What each entity's things are counted with against the bounds, by slot.
+    pub fn costs(&self) -> impl Iterator<Item = Costs> + '_ {
+        self.history.costs()
     }
 
     fn values<T>(
@@ -75,7 +95,8 @@ impl Folder {
         transactions: &[RecordBatch],
         labels: &[RecordBatch],
         round: impl Fn(f64) -> T,
-    ) -> Result<Vec<T>, TableError> {
+        said: Option<Vec<u8>>,
+    ) -> Result<(Vec<T>, Option<Vec<u8>>), TableError> {
         let rows: usize = transactions.iter().map(RecordBatch::num_rows).sum();
         let width = self.plan.features.len();
         let mut into = Rows {
@@ -84,6 +105,7 @@ impl Folder {
             round,
             row: vec![f64::NAN; width],
             values: Vec::with_capacity(rows * width),
+            said,
         };
         walk(
             &self.plan,
@@ -93,7 +115,7 @@ impl Folder {
             &mut self.newest,
             &mut into,
         )?;
-        Ok(into.values)
+        Ok((into.values, into.said))
     }
 
     fn lists(&self, kind: DataType, values: ArrayRef) -> Result<ArrayRef, TableError> {
@@ -115,9 +137,22 @@ impl<T, Round: Fn(f64) -> T> Fold for Rows<'_, T, Round> {
             self.history.fold(self.plan, transaction);
         }
         self.values.extend(self.row.iter().map(|&value| (self.round)(value)));
+        if let Some(said) = &mut self.said {
+            said.extend((0..self.row.len()).map(|feature| letter(&seen, feature)));
+        }
     }
 
     fn label(&mut self, label: &Labelled) {
         self.history.label(self.plan, label);
     }
+}
+
+fn letter(seen: &Seen, feature: usize) -> u8 {
+    let said = [
+        (&seen.missing, b'm'),
+        (&seen.incomplete, b'i'),
+        (&seen.approximate, b'a'),
+    ];
+    let found = said.into_iter().find(|(features, _)| features.contains(feature));
+    found.map_or(b' ', |(_, letter)| letter)
 }

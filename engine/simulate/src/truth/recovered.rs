@@ -1,0 +1,171 @@
+//! What must have come back after a death, and that the state is the one that it makes.
+
+use fraudgate_core::{
+    journal::{
+        Durability,
+        record::{Record, Stated},
+    },
+    replay::Replay,
+    road::{Answer, Asked, Engine},
+    transaction::{Clock, EventTime},
+};
+use prost::Message;
+
+use super::{Checked, Truth, must};
+use crate::{
+    random::Random,
+    scenario::{Rows, START_US, Scenario},
+};
+
+impl Truth {
+    /// A new life has taken in what was left. `needed` is what a receipt had to say for an input to be there. `rotten` is the
+    /// sequence from which on bit rot may have taken inputs.
+    pub fn recovered(
+        &mut self,
+        scenario: &Scenario,
+        engine: &Engine,
+        inputs: u64,
+        needed: Durability,
+        rotten: Option<u64>,
+        random: &mut Random,
+    ) -> Checked {
+        let through = engine.sequence();
+        if through > self.newest() {
+            return Err(format!("{through} inputs came back of {}", self.newest()));
+        }
+        let promised = self.entries.iter().rposition(|entry| entry.told >= needed);
+        let promised = promised.map_or(self.before, |place| self.before + place as u64 + 1);
+        if through < promised && rotten != Some(through + 1) {
+            return Err(format!(
+                "inputs {} to {promised} were acknowledged and are gone",
+                through + 1
+            ));
+        }
+        let kept = (through - self.before) as usize;
+        if kept > 0 && !self.entries[kept - 1].ends_drain {
+            return Err(format!("input {through} came back without the rest of its drain"));
+        }
+        self.seen.lost += (self.entries.len() - kept) as u64;
+        self.entries.truncate(kept);
+        let before = through - inputs;
+        if before < self.before {
+            return Err(format!("inputs before {} came back, which were gone", self.before));
+        }
+        for (place, program) in engine.programs().iter().enumerate() {
+            let gone = &self.entries[..(before - self.before) as usize];
+            let newest = gone.iter().filter_map(|entry| event_time(&entry.input, place)).max();
+            self.gone_through[place] = self.gone_through[place].max(newest.unwrap_or(i64::MIN));
+            let (since, least) = (program.complete_since, self.gone_through[place].max(START_US));
+            // What was stated when the first segment that is left was opened may be later than what was lost.
+            if since.0 < least {
+                return Err(format!(
+                    "state is said to be complete since {} and is since {least}",
+                    since.0
+                ));
+            }
+            self.complete_since[place] = since;
+        }
+        self.entries.drain(..(before - self.before) as usize);
+        self.before = before;
+        self.fold_again(scenario)?;
+        // A receipt would say so from now on.
+        self.entries
+            .iter_mut()
+            .for_each(|entry| entry.told = Durability::Synced);
+        self.compare(scenario, engine, random)
+    }
+
+    /// Compares an engine's state with that of a fresh one that folds what was accepted, cut into other drains.
+    pub fn compare(&self, scenario: &Scenario, engine: &Engine, random: &mut Random) -> Checked {
+        let rows = Rows::default();
+        let mut fresh = scenario.engine(&rows, None)?;
+        let stated: Vec<_> = fresh.programs().iter().map(|program| program.stated()).collect();
+        let owned: Vec<_> = stated
+            .iter()
+            .map(|stated| {
+                let parts = [stated.plan, stated.policy, stated.model_digest].map(<[u8]>::to_vec);
+                (stated.program, stated.name.to_owned(), parts)
+            })
+            .collect();
+        let mut replay = Replay::new(&mut fresh);
+        replay.segment(0, self.before + 1).map_err(|e| e.to_string())?;
+        for ((program, name, [plan, policy, model_digest]), &complete_since) in owned.iter().zip(&self.complete_since) {
+            let stated = Stated {
+                program: *program,
+                name,
+                complete_since,
+                watermark: EventTime(i64::MIN),
+                bounds: scenario.history,
+                plan,
+                policy,
+                model_digest,
+            };
+            replay.record(&Record::Program(stated)).map_err(|e| e.to_string())?;
+        }
+        replay.finish(0);
+        let (mut asked, mut answers) = (Vec::new(), Vec::new());
+        let mut place = 0;
+        while place < self.entries.len() {
+            let size = 1 + random.below(scenario.drain);
+            let now = &self.entries[place..(place + size).min(self.entries.len())];
+            asked.extend(now.iter().map(|entry| entry.input.clone()));
+            fresh.drain(Clock(START_US), &mut asked, &mut answers);
+            for (entry, answer) in now.iter().zip(answers.drain(..)) {
+                let assessment = match &answer {
+                    Answer::Decision(decision) => decision.assessment.as_ref().map(Message::encode_to_vec),
+                    Answer::Receipt(_) | Answer::Erased(_) => None,
+                    Answer::Refused(refusal) => return Err(format!("folded again, it is refused: {refusal:?}")),
+                };
+                // Before something was removed, more was seen.
+                let same = assessment == entry.assessment || !self.whole();
+                must(same, "folded again, an input is answered otherwise")?;
+            }
+            place += now.len();
+        }
+        let same = if self.whole() {
+            fresh.digest() == engine.digest()
+        } else {
+            fresh.sequence() == engine.sequence() && histories(&fresh) == histories(engine)
+        };
+        must(
+            same,
+            &format!(
+                "the state is not that of the {} inputs after {} that were accepted",
+                self.entries.len(),
+                self.before
+            ),
+        )
+    }
+
+    /// Whether nothing was removed, so that everything was answered in a state that is known here.
+    fn whole(&self) -> bool {
+        self.before == 0 && self.complete_since.iter().all(|since| since.0 == START_US)
+    }
+}
+
+/// The state that features read, of all programs.
+fn histories(engine: &Engine) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for program in engine.programs() {
+        program.history.write_canonical(&program.plan, &mut |part: &[u8]| {
+            hasher.update(part);
+        });
+    }
+    hasher.finalize()
+}
+
+/// The event time of a transaction of a program.
+fn event_time(asked: &Asked, program: usize) -> Option<i64> {
+    match asked {
+        Asked::Transaction(admitted) if usize::from(admitted.program) == program => {
+            Some(admitted.transaction.event_time.0)
+        }
+        Asked::Transaction(_)
+        | Asked::Label(_)
+        | Asked::Outcome(_)
+        | Asked::Rescored(_)
+        | Asked::Erasure(_)
+        | Asked::Refused(_)
+        | Asked::Passed(_) => None,
+    }
+}
