@@ -22,7 +22,7 @@ def compare(before: Path, after: Path, by: tuple[str, ...]) -> pa.Table:
     one, other = _read(before), _read(after)
     if not one["row"].equals(other["row"]):
         raise ValueError(f"{before} and {after} are not answers to the same rows")
-    flipped = pc.fill_null(pc.not_equal(one["verdict"], other["verdict"]), True)
+    flipped = _flipped(one, other)
     rows = one.append_column("before", one["verdict"]).append_column("after", other["verdict"]).filter(flipped)
     amounts = rows["amount_minor"] if "amount_minor" in rows.column_names else pa.nulls(len(rows), pa.int64())
     # Classes 1 to 3 are frauds of some kind; feedback.proto names them.
@@ -42,12 +42,12 @@ def compare(before: Path, after: Path, by: tuple[str, ...]) -> pa.Table:
         }
     )
     keys = [*by, "before", "after"]
-    sums = [("amount_minor", "sum"), ("fraud", "sum"), ("fraud_amount_minor", "sum"), ("before", "count")]
+    sums = [("amount_minor", "sum"), ("fraud", "sum"), ("fraud_amount_minor", "sum"), ([], "count_all")]
     grouped = measured.group_by(keys).aggregate(sums).sort_by([(key, "ascending") for key in keys])
     return pa.table(
         {key: grouped[key] for key in keys}
         | {
-            "rows": grouped["before_count"],
+            "rows": grouped["count_all"],
             "amount_minor": grouped["amount_minor_sum"],
             "frauds": grouped["fraud_sum"],
             "fraud_amount_minor": grouped["fraud_amount_minor_sum"],
@@ -58,7 +58,12 @@ def compare(before: Path, after: Path, by: tuple[str, ...]) -> pa.Table:
 def totals(before: Path, after: Path) -> tuple[int, int]:
     """How many rows there are, and how many of them flip."""
     one, other = _read(before), _read(after)
-    return len(one), int(pc.sum(pc.fill_null(pc.not_equal(one["verdict"], other["verdict"]), True)).as_py() or 0)
+    return len(one), int(pc.sum(_flipped(one, other)).as_py() or 0)
+
+
+def _flipped(one: pa.Table, other: pa.Table) -> pa.ChunkedArray:
+    """Which verdicts differ. No verdict is one as well as any."""
+    return pc.not_equal(*(pc.fill_null(each["verdict"], "") for each in (one, other)))
 
 
 def _read(folder: Path) -> pa.Table:
