@@ -202,8 +202,7 @@ impl Backfill {
                 });
             }
             Err(refusal) => {
-                let none = wire::Transaction::default();
-                refused.push(refusal_of(mapping, input, &none, told.number(row), &refusal));
+                refused.push(refusal_of(mapping, input, &told.keys(row), told.number(row), &refusal));
             }
         }
     }

@@ -211,6 +211,14 @@ impl<'a> Told<'a> {
         self.rows.value(row)
     }
 
+    /// A transaction that has the keys of a row's subject alone: what a refusal of them is named by.
+    pub fn keys(&self, row: usize) -> wire::Transaction {
+        wire::Transaction {
+            entities: self.subjects.get(row).entities,
+            ..wire::Transaction::default()
+        }
+    }
+
     pub fn get(&self, row: usize) -> Said {
         let program = self.program.to_owned();
         let subject = Some(self.subjects.get(row));

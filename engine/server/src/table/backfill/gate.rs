@@ -94,8 +94,7 @@ impl Backfill {
                 }
                 Err(refusal) => {
                     columns.refuse();
-                    let none = wire::Transaction::default();
-                    refused.push(refusal_of(&mapping, input, &none, told.number(row), &refusal));
+                    refused.push(refusal_of(&mapping, input, &told.keys(row), told.number(row), &refusal));
                 }
             }
         }
