@@ -124,6 +124,8 @@ class Program(NamedTuple):
     policy: dict[str, object]
     model: tuple[bytes, bytes] | None
     reduced: bytes | None = None
+    plan: declared.CompiledPlan | None = None
+    """In place of the module's."""
 
 
 def usual_programs() -> list[Program]:
@@ -198,7 +200,7 @@ def running_scorer(
     usual = {"format": 1, "mode": "decide", "challenge": 40.0, "decline": 60.0, "card_number_in_key": "hash"}
     for program in usual_programs() if programs is None else programs:
         policy = json.dumps(usual | program.policy).encode()
-        server.add_program(program.name, plan.json, policy, program.model, 0, program.reduced)
+        server.add_program(program.name, (program.plan or plan).json, policy, program.model, 0, program.reduced)
     scorer = Scorer(server, 0, folder)
     try:
         if standing_in is not None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +13,13 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fraudgate
-from fraudgate.v1 import decision_pb2, feedback_pb2, stream_pb2, transaction_pb2
+from fraudgate.v1 import feedback_pb2, transaction_pb2
 from service.backfill import job
 from service.backfill.mapping import Mapping
 from service.backfill.program import Program
 from tests.backfill.conftest import KEY, parts, refused, run
-from tests.scorer import FEATURES, Scorer, journal_settings, running_scorer, small_model
-from tests.stream.records import Record
+from tests.backfill.doors import Inputs, by_grpc, by_records
+from tests.scorer import FEATURES, journal_settings, running_scorer, small_model
 
 PLAN = FEATURES.compile()
 PLAN_ENTITIES = ("customer", "terminal", "device")
@@ -128,7 +126,7 @@ def _label(row: dict[str, Any]) -> feedback_pb2.Label:
     )
 
 
-def _inputs(log: pa.Table) -> list[tuple[int, transaction_pb2.Transaction | feedback_pb2.Label]]:
+def _inputs(log: pa.Table) -> Inputs:
     """What a log says, in the order of inputs: each with its row."""
     inputs: list[tuple[int, int, int, Any]] = []
     for number, row in enumerate(log.to_pylist(), 1):
@@ -139,54 +137,16 @@ def _inputs(log: pa.Table) -> list[tuple[int, transaction_pb2.Transaction | feed
     return [(number, asked) for _, _, number, asked in sorted(inputs, key=lambda one: one[:3])]
 
 
-def _by_grpc(scorer: Scorer, log: pa.Table) -> tuple[dict[int, bytes], set[int]]:
-    """Assessments by the row, and the rows that were refused."""
-    assessments, refused_rows = {}, set()
-    leaf = scorer.folder.client("all.example")
-    with fraudgate.Client(
-        f"localhost:{scorer.port}", ca=scorer.folder.ca.certificate, certificate=leaf.certificate, key=leaf.key
-    ) as client:
-        for number, asked in _inputs(log):
-            if isinstance(asked, feedback_pb2.Label):
-                client.label([asked])
-                continue
-            try:
-                assessments[number] = client.score(asked).assessment.SerializeToString()
-            except fraudgate.FraudgateError:
-                refused_rows.add(number)
-    return assessments, refused_rows
-
-
-def _by_records(scorer: Scorer, log: pa.Table) -> tuple[list[tuple[str, bytes]], set[int]]:
-    """Assessments with the ids that they leave under, sorted, and the rows of which dead letters leave.
-
-    What leaves is journaled before it is read, so what a drain repeats stands behind what it takes first.
-    """
-    for number, asked in _inputs(log):
-        kind: Literal["transactions", "labels"] = "labels" if isinstance(asked, feedback_pb2.Label) else "transactions"
-        record = Record(asked.SerializeToString(), number, on=kind)
-        # Labels come by their arrival, not by their rows.
-        record = record if kind == "transactions" else replace(record, on=f"labels-{number}")
-        assert scorer.server.take(kind, [record]) == 1
-    _, left = scorer.server.cursor("doors").read(1_000_000, 0.0)
-    decisions = [(key, decision_pb2.Decision.FromString(value)) for said, key, value, _ in left if said == "decision"]
-    letters = [stream_pb2.DeadLetter.FromString(value) for said, _, value, _ in left if said == "dead letter"]
-    return (
-        sorted((key, decision.assessment.SerializeToString()) for key, decision in decisions),
-        {letter.offset for letter in letters if letter.topic == "transactions"},
-    )
-
-
 @prove
 @given(seed=st.integers(0, 2**32 - 1))
 def test_one_log_through_three_doors_gives_equal_bytes(seed: int) -> None:
     log = _log(seed, 150)
     with tempfile.TemporaryDirectory() as folder, running_scorer(Path(folder)) as scorer:
-        assessments, refused_rows = _by_grpc(scorer, log)
+        assessments, refused_rows = by_grpc(scorer, _inputs(log))
         stream = Path(folder) / "stream"
         journal = {"journal_key": KEY, "journal": journal_settings(stream / "journal")}
         with running_scorer(stream, ahead_us=None, **journal) as streamed:
-            decided, letters = _by_records(streamed, log)
+            decided, letters = by_records(streamed, _inputs(log))
         source, output = Path(folder) / "log.parquet", Path(folder) / "out"
         pq.write_table(log, source)
         policy = b'{"format": 1, "mode": "decide", "challenge": 40.0, "decline": 60.0, "card_number_in_key": "hash"}'
