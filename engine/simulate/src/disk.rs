@@ -244,6 +244,11 @@ impl SimulatedDisk {
         self.state().seals.twice.clone()
     }
 
+    /// The inputs of each segment that was rewritten, and the last erasure that it honours.
+    pub fn rewritten(&self) -> Vec<(std::ops::Range<u64>, u64)> {
+        self.state().files.values().filter_map(vouch::rewriting).collect()
+    }
+
     /// The process dies; with `power`, the machine does. What comes next is another process.
     pub fn restart(&self, power: bool) {
         let state = &mut *self.state();

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use fraudgate_core::{journal::Durability, road::Answer};
-use fraudgate_server::journal::JournalError;
+use fraudgate_server::journal::{JournalError, disk::Disk, erasure, keyring::Keyring};
 
 use crate::{
     clients::Clients,
-    disk::{Faults, Rot, SimulatedDisk, Suffered},
+    disk::{Faults, Mounted, Rot, SimulatedDisk, Suffered},
     life::{Life, Time},
     random::Random,
     scenario::{DAY_US, HOUR_US, Rows, SECRET, Scenario},
@@ -33,6 +33,8 @@ pub struct Played {
     pub named: u64,
     /// Flipped bits where nothing is read any more.
     pub unread: u64,
+    /// Segments that were rewritten.
+    pub rewritten: u64,
     /// Snapshots that were taken, lives that began with one, and snapshots that were passed over.
     pub snapshots: [u64; 3],
 }
@@ -64,6 +66,7 @@ impl Played {
         }
         self.named += other.named;
         self.unread += other.unread;
+        self.rewritten += other.rewritten;
         for (snapshots, more) in self.snapshots.iter_mut().zip(other.snapshots) {
             *snapshots += more;
         }
@@ -84,7 +87,8 @@ impl std::fmt::Display for Played {
             "{} inputs taken, {} retransmissions, {} ids with another payload, {} refused, {} scored and not taken, {} late, \
              {} keys erased, {} features compared, {} of them approximate and {} incomplete; {} processes and {} machines \
              died, {} stopped well, {} inputs lost that nothing was promised of; {} writes, {} syncs, {} reads failed; {} \
-             pages torn, {} lost; {} flipped bits named, {} not read; {} snapshots taken, {} begun from, {} passed over",
+             pages torn, {} lost; {} flipped bits named, {} not read; {} segments rewritten; {} snapshots taken, {} begun from, {} \
+             passed over",
             seen.taken,
             seen.replayed,
             seen.reused,
@@ -106,6 +110,7 @@ impl std::fmt::Display for Played {
             suffered.lost,
             self.named,
             self.unread,
+            self.rewritten,
             snapshots[0],
             snapshots[1],
             snapshots[2]
@@ -125,6 +130,8 @@ struct Run {
     random: Random,
     /// When something is done for a snapshot.
     camera: Random,
+    /// When the journal at rest is rewritten, and how that goes.
+    eraser: Random,
     scenario: Scenario,
     trace: Trace,
     time: Time,
@@ -134,6 +141,8 @@ struct Run {
     truth: Truth,
     life: Life,
     lives: u64,
+    /// Flipped bits that a start did not come to: it began with a snapshot.
+    unread: Vec<Rot>,
     seed: u64,
     bad_times: bool,
     played: Played,
@@ -174,6 +183,7 @@ pub fn play(seed: u64, aloud: bool) -> Result<Played, String> {
         truth: Truth::new(&scenario)?,
         random,
         camera,
+        eraser: Random::new(seed, 4),
         trace,
         time,
         rows,
@@ -181,6 +191,7 @@ pub fn play(seed: u64, aloud: bool) -> Result<Played, String> {
         clients: Clients::default(),
         life,
         lives: 1,
+        unread: Vec::new(),
         seed,
         bad_times: false,
         played: Played::default(),
@@ -355,6 +366,9 @@ impl Run {
         if self.random.once_in(5) {
             rot = self.disk.rot();
         }
+        if self.eraser.once_in(4) && self.rewrite(rot.as_mut())? {
+            needed = Durability::Synced;
+        }
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -378,6 +392,7 @@ impl Run {
                     self.life = life;
                     let rotten = rot.and_then(|rot| rot.unvouched);
                     self.played.unread += u64::from(rot.is_some());
+                    self.unread.extend(rot);
                     // A snapshot holds all that was there when it was taken.
                     let inputs = match recovered.snapshot {
                         Some(_) => self.truth.held(self.life.engine.sequence()),
@@ -391,6 +406,8 @@ impl Run {
                         inputs,
                         needed,
                         rotten,
+                        &self.disk.rewritten(),
+                        &recovered,
                         &mut self.random,
                     )?;
                     return Ok(());
@@ -416,14 +433,58 @@ impl Run {
                     if self.bad_times || after.reads != before.reads {
                         continue;
                     }
-                    let Some(rot) = rot.take() else {
+                    if rot.is_none() && self.unread.is_empty() {
                         return Err(format!("it does not begin, and nothing is damaged: {error}"));
-                    };
+                    }
                     self.played.named += 1;
-                    self.disk.heal(rot);
+                    self.unread
+                        .drain(..)
+                        .chain(rot.take())
+                        .for_each(|rot| self.disk.heal(rot));
                 }
             }
         }
+    }
+
+    /// Rewrites the journal at rest, and may die in the middle. Says whether the machine lost its power.
+    fn rewrite(&mut self, rot: Option<&mut Rot>) -> Result<bool, String> {
+        if self.eraser.once_in(3) {
+            let calls = self.eraser.below(40);
+            self.disk.light_fuse(calls);
+        }
+        let before = self.disk.suffered();
+        let mut keys = Random::new(self.seed, (1 << 32) + self.lives);
+        let draw = move |bytes: &mut [u8]| {
+            keys.fill(bytes);
+            Ok(())
+        };
+        let mounted: Arc<dyn Disk> = Arc::new(Mounted::new(&self.disk));
+        let keyring = Keyring::open(mounted.clone(), &SECRET).map(|keyring| keyring.drawing(Box::new(draw)));
+        let rewrote = keyring.and_then(|mut keyring| erasure::rewrite(&*mounted, &mut keyring, &mut |_, _| {}));
+        self.notice_lost_pages();
+        match rewrote {
+            Ok(rewrote) => {
+                self.played.rewritten += rewrote.segments.len() as u64;
+                self.trace.tell("rewritten", &rewrote.segments);
+            }
+            Err(JournalError(error)) => {
+                self.trace.remark(|| format!("not rewritten: {error}"));
+                let excused = self.disk.is_dead()
+                    || self.bad_times
+                    || rot.is_some()
+                    || self.disk.suffered().reads != before.reads;
+                if !excused && self.unread.is_empty() {
+                    return Err(format!("it is not rewritten, and nothing is damaged: {error}"));
+                }
+                self.unread.drain(..).for_each(|rot| self.disk.heal(rot));
+            }
+        }
+        let power = self.eraser.once_in(3);
+        self.disk.restart(power);
+        if power && let Some(rot) = rot {
+            rot.unvouched = rot.unvouched.or_else(|| self.disk.unvouched(rot));
+        }
+        Ok(power)
     }
 
     /// The faults stop: all must be answered and synced, and come back.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use fraudgate_core::journal::{
     chunk,
     keys::{KeyEncryptionKey, WrappedKey},
-    segment,
+    rewritten, segment,
 };
 
 /// All that was ever sealed.
@@ -43,7 +43,8 @@ impl Seals {
     /// What is written to a segment.
     pub fn see(&mut self, number: u64, bytes: &[u8], offset: usize) {
         let mut rest = if offset == 0 {
-            bytes.get(segment::HEADER..).unwrap_or_default()
+            let begins = rewritten::begins(bytes).map_or(segment::HEADER, |(_, at)| at);
+            bytes.get(begins..).unwrap_or_default()
         } else {
             bytes
         };

@@ -3,10 +3,10 @@
 mod answers;
 mod recovered;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use fraudgate_core::{
-    admit::Admitted,
+    admit::{Admitted, AdmittedErasure},
     history::Costs,
     journal::Durability,
     road::{Answer, Asked},
@@ -22,6 +22,10 @@ use crate::{
 /// One input that was accepted.
 struct Entry {
     input: Asked,
+    /// The entities whose keys an erasure took since, a bit each: from the journal's record, and from what the state holds
+    /// that was made of it.
+    gone: u8,
+    gone_from_state: u8,
     /// The first answer's bytes.
     assessment: Option<Vec<u8>>,
     epoch: u64,
@@ -29,6 +33,40 @@ struct Entry {
     told: Durability,
     /// Whether its drain ended with it.
     ends_drain: bool,
+}
+
+impl Entry {
+    /// What the state was made of.
+    fn taken(&self) -> Asked {
+        let mut taken = self.input.clone();
+        let entities = match &mut taken {
+            Asked::Transaction(admitted) => &mut admitted.transaction.entities,
+            Asked::Label(admitted) => &mut admitted.label.entities,
+            // Nothing of these is in a key's history.
+            Asked::Outcome(_) | Asked::Rescored(_) | Asked::Erasure(_) | Asked::Refused(_) | Asked::Passed(_) => {
+                return taken;
+            }
+        };
+        for (slot, key) in entities.iter_mut().enumerate() {
+            if self.gone_from_state >> slot & 1 == 1 {
+                *key = None;
+            }
+        }
+        taken
+    }
+
+    /// The slot of an entity in which it names a key that is erased.
+    fn names(&self, erasure: &AdmittedErasure) -> Option<u8> {
+        let (program, entities) = match &self.input {
+            Asked::Transaction(admitted) => (admitted.program, &admitted.transaction.entities),
+            Asked::Label(admitted) => (admitted.program, &admitted.label.entities),
+            Asked::Outcome(_) | Asked::Rescored(_) | Asked::Erasure(_) | Asked::Refused(_) | Asked::Passed(_) => {
+                return None;
+            }
+        };
+        let is_it = program == erasure.program && entities[usize::from(erasure.entity)] == Some(erasure.key);
+        is_it.then_some(1 << erasure.entity)
+    }
 }
 
 /// What was accepted.
@@ -42,6 +80,10 @@ pub struct Truth {
     complete_since: Vec<EventTime>,
     /// By program, the newest event time of what was removed.
     gone_through: Vec<i64>,
+    /// By the first number that a life gave, the sequence before its first entry, and what was gone from its state.
+    lives: BTreeMap<u64, (u64, Vec<u8>)>,
+    /// The first number that this life may give.
+    numbers_from: u64,
     /// What was checked.
     pub seen: Seen,
 }
@@ -86,6 +128,8 @@ impl Truth {
             brutes: Vec::new(),
             complete_since: vec![EventTime(START_US); scenario.served.len()],
             gone_through: vec![i64::MIN; scenario.served.len()],
+            lives: BTreeMap::new(),
+            numbers_from: 0,
             seen: Seen::default(),
         };
         truth.fold_again(scenario)?;
@@ -106,6 +150,8 @@ impl Truth {
         self.seen.taken += 1;
         self.entries.push(Entry {
             input: asked.clone(),
+            gone: 0,
+            gone_from_state: 0,
             assessment,
             epoch,
             told: Durability::Memory,
@@ -179,7 +225,7 @@ impl Truth {
                 .push(Brute::new(served.plan, since.0, scenario.history, &costs)?);
         }
         for entry in &self.entries {
-            match &entry.input {
+            match &entry.taken() {
                 Asked::Transaction(admitted) => {
                     self.brutes[usize::from(admitted.program)].fold(&admitted.transaction);
                 }

@@ -24,7 +24,7 @@ use super::{
     disk::Disk,
     failed,
     keyring::Keyring,
-    recovery::{Visit, read},
+    recovery::{Visit, make_sure, read},
 };
 
 /// What rewriting came to.
@@ -62,7 +62,9 @@ pub fn rewrite(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Rewrote, JournalError> {
     let mut erasures = Erasures::default();
-    read(disk, keyring, 0, &mut erasures, &mut |_, _| {})?;
+    let found = read(disk, keyring, 0, &mut erasures, &mut |_, _| {})?;
+    // Were an erasure lost with the machine's power, rewritten segments would lack what no record accounts for.
+    make_sure(disk, keyring, &found)?;
     let erasures = erasures.found;
     let headers = headers(disk, keyring.ends())?;
     let gaps = keyring.gaps().to_vec();

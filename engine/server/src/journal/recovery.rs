@@ -96,11 +96,7 @@ pub fn recover(
     let replay = fold.0.done().map_err(|e| failed("replay")(&e))?;
     recovered.inputs = replay.inputs;
     recovered.fresh = replay.finish(recovered.epoch);
-    renew(disk, &recovered.walked)?;
-    // What comes now stands behind this end, and says so only when it is synced itself.
-    if let Some(end) = recovered.end {
-        keyring.say_end(end)?;
-    }
+    make_sure(disk, keyring, &recovered)?;
     disk.discard_snapshots().map_err(|e| failed("snapshots")(&e))?;
     for blank in blanks(disk)? {
         disk.remove(blank)
@@ -267,6 +263,13 @@ fn blanks(disk: &dyn Disk) -> Result<Vec<u64>, JournalError> {
         }
     }
     Ok(blanks)
+}
+
+/// Makes sure that what was found survives the loss of power, and says so in the key file: what comes now stands behind its
+/// end, and says so only when it is synced itself.
+pub(super) fn make_sure(disk: &dyn Disk, keyring: &mut Keyring, found: &Recovered) -> Result<(), JournalError> {
+    renew(disk, &found.walked)?;
+    found.end.map_or(Ok(()), |end| keyring.say_end(end))
 }
 
 /// Makes sure that a journal that ends here survives the loss of power: what comes now says that all before it is synced, and

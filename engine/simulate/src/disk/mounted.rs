@@ -135,6 +135,7 @@ impl Disk for Mounted {
         state
             .trace
             .tell("replace", &[segment, bytes.len() as u64, u64::from(fails)]);
+        state.seals.see(segment, bytes, 0);
         if fails {
             return Err(full());
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fraudgate_core::journal::{
     chunk,
     keys::SyncedEnd,
+    rewritten::{Rewritten, begins},
     segment::{HEADER, Header},
 };
 
@@ -12,7 +13,7 @@ use super::File;
 
 /// The chunks of a segment: where each begins, and its header.
 fn chunks(bytes: &[u8]) -> Vec<(usize, chunk::Header)> {
-    let (mut at, mut chunks) = (HEADER, Vec::new());
+    let (mut at, mut chunks) = (begins(bytes).map_or(HEADER, |(_, at)| at), Vec::new());
     while let Some(header) = bytes.get(at..).and_then(chunk::Header::read) {
         let Some(whole) = header.whole(&bytes[at..]) else { break };
         chunks.push((at, header));
@@ -26,6 +27,13 @@ fn next(bytes: &[u8]) -> Option<u64> {
     let header = Header::read(bytes).ok()?;
     let last = self::chunks(bytes).last().copied();
     Some(last.map_or(header.first, |(_, last)| last.first + u64::from(last.count)))
+}
+
+/// The inputs of a segment that was rewritten, from the first to the one behind, and the last erasure that it honours.
+pub(super) fn rewriting(file: &File) -> Option<(std::ops::Range<u64>, u64)> {
+    let rewritten = Rewritten::read(&file.cached).ok().flatten()?;
+    let first = Header::read(&file.cached).ok()?.first;
+    Some((first..next(&file.cached)?, rewritten.through))
 }
 
 /// Whether the key file says that a segment is synced through more than `offset`.
@@ -42,6 +50,10 @@ fn said(keys: &File, segment: u64, offset: u64) -> bool {
 /// From which sequence on inputs are lost when a place is, when nothing later says that it was synced.
 pub(super) fn unvouched(files: &BTreeMap<u64, File>, keys: &File, segment: u64, offset: usize) -> Option<u64> {
     let bytes = &files.get(&segment)?.cached;
+    // It was synced as a whole before it had its place.
+    if matches!(Rewritten::read(bytes), Ok(Some(_))) {
+        return None;
+    }
     let chunks = self::chunks(bytes);
     let place = chunks.iter().rposition(|&(at, _)| at <= offset);
     // Of the header, if not of a chunk.

@@ -1,5 +1,7 @@
 //! What must have come back after a death, and that the state is the one that it makes.
 
+use std::ops::Range;
+
 use fraudgate_core::{
     journal::{
         Durability,
@@ -9,9 +11,10 @@ use fraudgate_core::{
     road::{Answer, Asked, Engine},
     transaction::{Clock, EventTime},
 };
+use fraudgate_server::journal::Recovered;
 use prost::Message;
 
-use super::{Checked, Truth, must};
+use super::{Checked, Entry, Truth, must};
 use crate::{
     random::Random,
     scenario::{Rows, START_US, Scenario},
@@ -27,8 +30,13 @@ impl Truth {
         inputs: u64,
         needed: Durability,
         rotten: Option<u64>,
+        rewritten: &[(Range<u64>, u64)],
+        recovered: &Recovered,
         random: &mut Random,
     ) -> Checked {
+        let gone = self.entries.iter().map(|entry| entry.gone_from_state).collect();
+        self.lives.insert(self.numbers_from, (self.before, gone));
+        self.numbers_from = recovered.next_segment;
         let through = engine.sequence();
         if through > self.newest() {
             return Err(format!("{through} inputs came back of {}", self.newest()));
@@ -67,12 +75,52 @@ impl Truth {
         }
         self.entries.drain(..(before - self.before) as usize);
         self.before = before;
+        self.rewrite(rewritten)?;
+        self.state_of(recovered.snapshot);
         self.fold_again(scenario)?;
         // A receipt would say so from now on.
         self.entries
             .iter_mut()
             .for_each(|entry| entry.told = Durability::Synced);
         self.compare(scenario, engine, random)
+    }
+
+    /// What rewriting took from the journal's records.
+    fn rewrite(&mut self, rewritten: &[(Range<u64>, u64)]) -> Checked {
+        for (inputs, through) in rewritten {
+            if *through > self.newest() {
+                return Err(format!(
+                    "an erasure is gone, input {through}, that rewritten segments honour"
+                ));
+            }
+            let erasures: Vec<_> = (self.before + 1..)
+                .zip(&self.entries)
+                .filter_map(|(sequence, entry)| {
+                    let Asked::Erasure(erasure) = &entry.input else {
+                        return None;
+                    };
+                    (sequence <= *through).then(|| (sequence, erasure.clone()))
+                })
+                .collect();
+            for (sequence, entry) in (self.before + 1..).zip(&mut self.entries) {
+                let later = erasures.iter().filter(|(erased, _)| *erased > sequence);
+                for (_, erasure) in later.filter(|_| inputs.contains(&sequence)) {
+                    entry.gone |= entry.names(erasure).unwrap_or(0);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The state is a snapshot's and the journal behind it, or the journal's alone.
+    fn state_of(&mut self, snapshot: Option<(u64, u64)>) {
+        let (through, number) = snapshot.unwrap_or((0, 0));
+        let then = self.lives.range(..=number).next_back().map(|(_, life)| life.clone());
+        for (sequence, entry) in (self.before + 1..).zip(&mut self.entries) {
+            let of_then = then.as_ref().filter(|_| sequence <= through);
+            let of_then = of_then.and_then(|(before, gone)| gone.get(sequence.checked_sub(before + 1)? as usize));
+            entry.gone_from_state = of_then.copied().unwrap_or(entry.gone);
+        }
     }
 
     /// Compares an engine's state with that of a fresh one that folds what was accepted, cut into other drains.
@@ -108,7 +156,7 @@ impl Truth {
         while place < self.entries.len() {
             let size = 1 + random.below(scenario.drain);
             let now = &self.entries[place..(place + size).min(self.entries.len())];
-            asked.extend(now.iter().map(|entry| entry.input.clone()));
+            asked.extend(now.iter().map(Entry::taken));
             fresh.drain(Clock(START_US), &mut asked, &mut answers);
             for (entry, answer) in now.iter().zip(answers.drain(..)) {
                 let assessment = match &answer {
@@ -139,7 +187,10 @@ impl Truth {
 
     /// Whether nothing was removed, so that everything was answered in a state that is known here.
     fn whole(&self) -> bool {
-        self.before == 0 && self.complete_since.iter().all(|since| since.0 == START_US)
+        let is_whole = |entry: &Entry| entry.gone_from_state == 0;
+        self.before == 0
+            && self.complete_since.iter().all(|since| since.0 == START_US)
+            && self.entries.iter().all(is_whole)
     }
 }
 
