@@ -24,6 +24,7 @@ from models.leaf_grid import on_leaf_grid
 from models.scorer import Scorer
 from models.table import Table
 from service.cloud.lake import Lake
+from service.cloud.ready import Ready
 from service.cloud.rescorer import BATCH, Message, Rescorer
 from service.cloud.teacher import Teacher
 
@@ -131,8 +132,8 @@ def _teacher(trees: int, leaves: int) -> Teacher:
         plan_digest=bytes(32),
         features=tuple(f"feature_{i}" for i in range(FEATURES)),
         scorer=Scorer(export(booster)),
-        probability=Table(tuple(knots.tolist()), tuple(np.linspace(0.001, 0.999, 512).tolist())),
-        risk=Table(tuple(knots.tolist()), tuple(np.linspace(0.0, 100.0, 512).tolist())),
+        probability=Ready(Table(tuple(knots.tolist()), tuple(np.linspace(0.001, 0.999, 512).tolist()))),
+        risk=Ready(Table(tuple(knots.tolist()), tuple(np.linspace(0.0, 100.0, 512).tolist()))),
     )
 
 

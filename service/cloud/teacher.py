@@ -10,8 +10,8 @@ import numpy.typing as npt
 from fraudgate.v1 import rescore_pb2
 from models.manifest import Bundle, digest_at
 from models.scorer import Scorer
-from models.table import Table
 from service.cloud.columns import Answers, Malformed, verdicts
+from service.cloud.ready import Ready
 
 
 class Teacher(NamedTuple):
@@ -22,8 +22,8 @@ class Teacher(NamedTuple):
     plan_digest: bytes
     features: tuple[str, ...]
     scorer: Scorer
-    probability: Table
-    risk: Table
+    probability: Ready
+    risk: Ready
 
     def score(self, rows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Fraud probability and risk score of float32 rows [n, f]: float64 [n] each."""
@@ -63,8 +63,8 @@ def load_bundle(read: Bundle) -> Teacher:
         plan_digest=bytes.fromhex(read.manifest.plan_digest),
         features=read.manifest.features,
         scorer=read.teacher_scorer(),
-        probability=told.probability,
-        risk=told.risk,
+        probability=Ready(told.probability),
+        risk=Ready(told.risk),
     )
 
 

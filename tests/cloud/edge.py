@@ -15,6 +15,7 @@ from fraudgate.v1 import rescore_pb2, transaction_pb2
 from models.scorer import Scorer as Forest
 from models.table import Table
 from service import certificates
+from service.cloud.ready import Ready
 from service.cloud.teacher import Teacher
 from tests.scorer import FEATURES, Program, Scorer, running_scorer, small_model
 from tests.stream.records import Record, purchase
@@ -122,6 +123,6 @@ def teacher_of_shop() -> Teacher:
         plan_digest=bytes.fromhex(plan.digest),
         features=tuple(read["features"]),
         scorer=Forest(onnx),
-        probability=Table((-20.0, 20.0), (0.001, 0.999)),
-        risk=Table((-20.0, -0.4, -0.2, 20.0), (0.0, 40.0, 90.0, 100.0)),
+        probability=Ready(Table((-20.0, 20.0), (0.001, 0.999))),
+        risk=Ready(Table((-20.0, -0.4, -0.2, 20.0), (0.0, 40.0, 90.0, 100.0))),
     )
