@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import backfill, journal, outage, report, rescore, serve, stream
+from benchmarks import backfill, journal, outage, report, rescore, serve, state, stream
 from benchmarks.machine import machine
 
 BUILD = Path(__file__).parents[1] / "build"
@@ -22,7 +22,7 @@ def main() -> int:
     chosen = parser.parse_args()
 
     failed = False
-    for benchmark in (serve, journal, outage, rescore, stream, backfill):
+    for benchmark in (serve, journal, state, outage, rescore, stream, backfill):
         found = benchmark.run(BUILD / "bench", serve.SMOKE if chosen.smoke else serve.WHOLE)
         report.write(chosen.out, benchmark.PREFIX, benchmark.rows(found), machine())
         print(benchmark.tables(found), end="\n\n")

@@ -1,15 +1,19 @@
-"""What features of a whole table cost: the engine's fold beside what libraries of tables make of the same rows.
+"""What a whole table costs: features by the engine's fold beside what libraries of tables make of the same rows, once
+and ten times over; and a file to a file of scores, end to end.
 
-Each method has a process of its own, pinned to one core, and its columns in memory before the clock begins; rounds go
-through all methods in turn, and figures are medians. All are checked to have computed the same.
+Each method has a process of its own, pinned to one core, and for features its columns in memory before the clock
+begins; rounds go through all methods in turn, and figures are medians. All are checked to have computed the same.
+`python -m benchmarks.backfill TIMES` measures features alone, of the rows so many times over.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -18,9 +22,10 @@ from typing import Any, Final
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks import serve
+from benchmarks import serve, stage
 from benchmarks.machine import two_cores
-from benchmarks.peers.tables import METHODS
+from benchmarks.peers import scored
+from benchmarks.peers import tables as peers
 from benchmarks.report import Row, at_most, table
 from features import handbook
 from service import simulate
@@ -29,40 +34,82 @@ PREFIX: Final = "backfill/"
 DATA: Final = Path(os.environ.get("FRAUDGATE_DATA", "../shared/data")) / "handbook_raw_dev.parquet"
 # Peers count what happened in the same second too; so much may sums differ.
 TIES: Final = 1e-3
+# The fastest of the peers, which alone are asked for many rows.
+FASTEST: Final = ("fraudgate", "numpy", "polars")
+FEATURES: Final = "features"
+TENFOLD: Final = "features of ten times the rows"
+SCORED: Final = "file to file of scores"
+# What is asked of ours beside the fastest: of its CPU time, and of its memory.
+LIMITS: Final = {FEATURES: (1 / 2, 1 / 2), TENFOLD: (1 / 4, 1 / 2), SCORED: (1 / 1.8, None)}
 
 
 @dataclass
-class Found:
-    """CPU seconds and the growth of peak memory (MB) of each method, a value for each round."""
+class Measured:
+    """CPU seconds and the growth of peak memory (MB) of each method at one thing, a value for each round."""
 
-    rows: int = 0
+    rows: int
     cpu_s: dict[str, list[float]] = field(default_factory=dict)
     mb: dict[str, list[float]] = field(default_factory=dict)
-    first_error: str | None = None
+    sums: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, method: str, told: dict[str, Any]) -> None:
+        """Take a round's figures in."""
+        self.cpu_s.setdefault(method, []).append(told["cpu_s"])
+        self.mb.setdefault(method, []).append(told["peak_mb"] - told["before_mb"])
+        self.sums[method] = told["sums"]
 
     def fastest_peer(self) -> str:
         """Of those that are not ours."""
         return min((name for name in self.cpu_s if name != "fraudgate"), key=lambda name: median(self.cpu_s[name]))
 
+    def differing(self) -> str | None:
+        """Which method computed something else."""
+        for name, each in self.sums.items():
+            for ours, theirs in zip(self.sums["fraudgate"], each, strict=True):
+                if abs(ours - theirs) > TIES * abs(ours):
+                    return f"{name} computed something else: {theirs}, ours {ours}"
+        return None
+
+
+@dataclass
+class Found:
+    """By what was measured."""
+
+    measured: dict[str, Measured]
+
+    @property
+    def first_error(self) -> str | None:
+        """A method that computed something else, or nothing."""
+        return next((error for each in self.measured.values() if (error := each.differing())), None)
+
 
 def run(folder: Path, size: serve.Size) -> Found:
-    """Prepares and measures. A method that fails, or computes something else, is told of and stops the run."""
-    core, _ = two_cores()
-    folder.mkdir(parents=True, exist_ok=True)
+    """Prepares and measures. A method that fails stops the run."""
+    smoke = size.rounds == 1
+    prepared = stage.prepare(folder, size.days)
     path = folder / "backfill.parquet"
-    found = Found(rows=_prepare(path, smoke=size.rounds == 1))
-    sums: dict[str, list[float]] = {}
-    for _ in range(min(size.rounds, 3)):
-        for name in METHODS:
-            told = _measure(name, path, core)
-            found.cpu_s.setdefault(name, []).append(told["cpu_s"])
-            found.mb.setdefault(name, []).append(told["peak_mb"] - told["before_mb"])
-            sums[name] = told["sums"]
-    for name, each in sums.items():
-        for ours, theirs in zip(sums["fraudgate"], each, strict=True):
-            if abs(ours - theirs) > TIES * abs(ours):
-                found.first_error = found.first_error or f"{name} computed other features: {theirs}, ours {ours}"
+    rows = _prepare(path, smoke=smoke)
+    rounds = min(size.rounds, 3)
+    times = 2 if smoke else 10
+    found = Found({FEATURES: features(path, rows, 1, tuple(peers.METHODS), rounds)})
+    found.measured[TENFOLD] = features(path, rows, times, FASTEST, 1)
+    found.measured[SCORED] = Measured(rows)
+    for _ in range(rounds):
+        for name in scored.METHODS:
+            out = folder / "scored"
+            shutil.rmtree(out, ignore_errors=True)
+            told = _alone("benchmarks.peers.scored", name, str(prepared.path), str(path), str(out))
+            found.measured[SCORED].add(name, told)
     return found
+
+
+def features(path: Path, rows: int, times: int, methods: Sequence[str], rounds: int) -> Measured:
+    """Each method's features of the rows so many times over."""
+    measured = Measured(rows * times)
+    for _ in range(rounds):
+        for name in methods:
+            measured.add(name, _alone("benchmarks.peers.tables", name, str(path), str(times)))
+    return measured
 
 
 def _prepare(path: Path, *, smoke: bool) -> int:
@@ -80,8 +127,9 @@ def _prepare(path: Path, *, smoke: bool) -> int:
     return len(transactions)
 
 
-def _measure(name: str, path: Path, core: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.peers.tables", name, str(path)]
+def _alone(module: str, *arguments: str) -> dict[str, Any]:
+    core, _ = two_cores()
+    command = [sys.executable, "-m", module, *arguments]
     alone = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         ["taskset", "-c", str(core), *command], check=True, capture_output=True, text=True, env={**os.environ, **alone}
@@ -92,30 +140,55 @@ def _measure(name: str, path: Path, core: int) -> dict[str, Any]:
 
 def rows(found: Found) -> list[Row]:
     """Every figure, and after them what is asked of them."""
-    figures = [Row(f"{PREFIX}{name}/cpu", median(found.cpu_s[name]), "s") for name in found.cpu_s]
-    figures += [Row(f"{PREFIX}{name}/memory", median(found.mb[name]), "MB") for name in found.mb]
+    figures = []
+    for what, measured in found.measured.items():
+        figures += [Row(f"{PREFIX}{what}/{name}/cpu", median(each), "s") for name, each in measured.cpu_s.items()]
+        figures += [Row(f"{PREFIX}{what}/{name}/memory", median(each), "MB") for name, each in measured.mb.items()]
     return figures + _asked(found)
 
 
 def _asked(found: Found) -> list[Row]:
-    peer = found.fastest_peer()
-    cpu = median(one / other for one, other in zip(found.cpu_s["fraudgate"], found.cpu_s[peer], strict=True))
-    memory = median(found.mb["fraudgate"]) / max(median(found.mb[peer]), 1.0)
-    return [
-        at_most(f"{PREFIX}cpu of features over the fastest peer", cpu, "x", 1 / 2),
-        at_most(f"{PREFIX}memory of features over the fastest peer", memory, "x", 1 / 2),
-    ]
+    asked = []
+    for what, measured in found.measured.items():
+        peer, (most_cpu, most_memory) = measured.fastest_peer(), LIMITS[what]
+        shares = zip(measured.cpu_s["fraudgate"], measured.cpu_s[peer], strict=True)
+        cpu = median(one / other for one, other in shares)
+        asked.append(at_most(f"{PREFIX}cpu of {what} over the fastest peer", cpu, "x", most_cpu))
+        if most_memory is not None:
+            memory = median(measured.mb["fraudgate"]) / max(median(measured.mb[peer]), 1.0)
+            asked.append(at_most(f"{PREFIX}memory of {what} over the fastest peer", memory, "x", most_memory))
+    once, tenfold = found.measured[FEATURES], found.measured[TENFOLD]
+    flat = (median(tenfold.cpu_s["fraudgate"]) / tenfold.rows) / (median(once.cpu_s["fraudgate"]) / once.rows)
+    asked.append(at_most(f"{PREFIX}cpu a row of {TENFOLD} over once", flat, "x", 1.1))
+    return asked
 
 
 def tables(found: Found) -> str:
     """For people."""
-    lines = [
-        [name, f"{median(found.cpu_s[name]):.2f}", f"{median(found.mb[name]):,.0f}"]
-        for name in sorted(found.cpu_s, key=lambda name: median(found.cpu_s[name]))
-    ]
+    shown = []
+    for what, measured in found.measured.items():
+        lines = [
+            [name, f"{median(measured.cpu_s[name]):.2f}", f"{median(measured.mb[name]):,.0f}"]
+            for name in sorted(measured.cpu_s, key=lambda name: median(measured.cpu_s[name]))
+        ]
+        shown.append(table([f"{what}: {measured.rows:,}", "CPU s", "MB"], lines))
     asked = [
         [row.name.removeprefix(PREFIX), f"{row.value:.3g}", row.target or "", "yes" if row.met else "NO"]
         for row in _asked(found)
     ]
-    shown = table([f"features of {found.rows:,} rows", "CPU s", "MB"], lines)
-    return shown + "\n\n" + table(["asked", "is", "target", "met"], asked)
+    return "\n\n".join([*shown, table(["asked", "is", "target", "met"], asked)])
+
+
+def main(times: int) -> None:
+    """Prints what features of the rows cost, so many times over."""
+    path = Path("build/bench/backfill.parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    measured = features(path, _prepare(path, smoke=False), times, FASTEST, 1)
+    lines = [[name, f"{cpu[0]:.2f}", f"{measured.mb[name][0]:,.0f}"] for name, cpu in measured.cpu_s.items()]
+    print(table([f"features: {measured.rows:,}", "CPU s", "MB"], lines))
+    if error := measured.differing():
+        sys.exit(error)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,8 +1,9 @@
 """The Handbook's 15 features of a whole table, as each library of tables computes them best: what a backfill is beside.
 
-`python -m benchmarks.peers.tables METHOD FILE` computes them in this process and prints CPU seconds, peak memory and a
-sum of each feature, so that what was computed can be compared. Columns are in memory before the clock begins. Peers
-count what happened in the same second as they do by nature, so sums agree nearly.
+`python -m benchmarks.peers.tables METHOD FILE TIMES` computes them in this process, of the file's rows so many times
+over with customers and terminals of their own each time, and prints CPU seconds, peak memory and a sum of each feature,
+so that what was computed can be compared. Columns are in memory before the clock begins. Peers count what happened in
+the same second as they do by nature, so sums agree nearly.
 """
 
 from __future__ import annotations
@@ -151,9 +152,25 @@ METHODS: dict[str, Callable[[pa.Table], list[Any]]] = {
 }
 
 
-def main(method: str, path: str) -> None:
+def repeated(table: pa.Table, times: int) -> pa.Table:
+    """The rows so many times over, each time with customers and terminals of their own, in order of event time."""
+    if times == 1:
+        return table
+    copies = []
+    for copy in range(times):
+        columns = {name: table[name].to_numpy() for name in table.column_names}
+        for entity in ("customer", "terminal"):
+            ids = columns[entity].astype(np.int64)
+            columns[entity] = ids + copy * (int(ids.max()) + 1)
+        columns["transaction_id"] = columns["transaction_id"].astype(np.int64) * times + copy
+        copies.append(columns)
+    # Row by row they have one event time, so they stand beside each other.
+    return pa.table({name: np.stack([copy[name] for copy in copies], axis=1).ravel() for name in table.column_names})
+
+
+def main(method: str, path: str, times: int) -> None:
     """Compute, and print what it cost."""
-    table = pq.read_table(path).combine_chunks()
+    table = repeated(pq.read_table(path).combine_chunks(), times)
     METHODS[method](table.slice(0, 1_000))  # what is imported and compiled once
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
@@ -165,4 +182,4 @@ def main(method: str, path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

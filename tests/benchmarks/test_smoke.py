@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import backfill, journal, outage, rescore, serve, servers, stream
+from benchmarks import backfill, journal, outage, rescore, serve, servers, state, stream
 
 
 @pytest.mark.slow
@@ -19,7 +19,8 @@ def test_every_server_answers_in_every_shape_without_an_error(tmp_path: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
 
     rows = {row["name"]: row for row in json.loads(out.read_text())["rows"]}
-    prefixes = (serve.PREFIX, journal.PREFIX, outage.PREFIX, rescore.PREFIX, stream.PREFIX, backfill.PREFIX)
+    benchmarks = (serve, journal, state, outage, rescore, stream, backfill)
+    prefixes = tuple(each.PREFIX for each in benchmarks)
     assert all(name.startswith(prefixes) for name in rows)
     assert all(math.isfinite(row["value"]) for row in rows.values())
     for kind in servers.KINDS:
@@ -34,5 +35,6 @@ def test_every_server_answers_in_every_shape_without_an_error(tmp_path: Path) ->
     assert len([name for name in asked if name.startswith(outage.PREFIX)]) == 4
     assert len([name for name in asked if name.startswith(rescore.PREFIX)]) == len(rescore.TEACHERS)
     assert len([name for name in asked if name.startswith(stream.PREFIX)]) == 2
-    assert len([name for name in asked if name.startswith(backfill.PREFIX)]) == 2
+    assert len([name for name in asked if name.startswith(backfill.PREFIX)]) == 6
+    assert len([name for name in asked if name.startswith(state.PREFIX)]) == 4
     assert all(name.partition("/")[2] in done.stdout for name in asked)
