@@ -3,114 +3,35 @@
 Every field states its default, and an example that an error can show.
 """
 
-import re
 from collections import Counter
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from service.files import open_to_others
-
-HIGHEST_RISK: Final = 100.0
-
-
-def path_of(value: Any, info: ValidationInfo) -> Path:
-    """Relative paths start at the configuration file's folder, wherever the process was started."""
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str) or not value:
-        raise ValueError("is not a path")
-    return Path(info.context["folder"], value) if info.context else Path(value)
-
-
-def _file(path: Path) -> Path:
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    return path
-
-
-def _folder(path: Path) -> Path:
-    if not path.is_dir():
-        raise ValueError(f"there is no folder {path}")
-    return path
-
-
-def _private(path: Path) -> Path:
-    if open_to_others(path):
-        raise ValueError(f"others than its owner may read or change {path}; run: chmod 600 {path}")
-    return path
-
-
-def _hash_key(path: Path) -> Path:
-    if not re.fullmatch(rb"[0-9a-fA-F]{64}\s*", path.read_bytes()):
-        raise ValueError(f"{path} does not hold 64 hexadecimal digits; fraudgate certs makes one")
-    return path
-
-
-def _address(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError("is not host:port, with a port of at most 65535 (0 takes a free one)")
-    return value
-
-
-def _ahead(value: Any) -> float | None:
-    if value == "unbounded":
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-        raise ValueError('is neither a number of seconds nor "unbounded"')
-    return float(value)
-
-
-def _identity(value: str) -> str:
-    if not re.fullmatch(r"(dns|uri|email):[^\s]+", value):
-        raise ValueError("is not the alternative name of a client's certificate: dns:, uri: or email: and the name")
-    return value
-
-
-def _mcc(value: str) -> str:
-    if not re.fullmatch("[0-9]{4}", value):
-        raise ValueError("is not a merchant category code of four digits")
-    return value
-
-
-def _once(identities: "list[Identity]") -> "list[Identity]":
-    twice = [name for name, count in Counter(identity.name for identity in identities).items() if count > 1]
-    if twice:
-        raise ValueError(f"{twice[0]} stands twice: name it once, with all that it may use")
-    return identities
-
-
-def _with_offset(value: datetime) -> datetime:
-    if value.utcoffset() is None:
-        raise ValueError("has no offset from UTC")
-    return value
-
-
-ReadableFile = Annotated[Path, BeforeValidator(path_of), AfterValidator(_file)]
-PrivateFile = Annotated[Path, BeforeValidator(path_of), AfterValidator(_file), AfterValidator(_private)]
-ReadableFolder = Annotated[Path, BeforeValidator(path_of), AfterValidator(_folder)]
-Address = Annotated[str, AfterValidator(_address)]
-IdentityName = Annotated[str, AfterValidator(_identity)]
-Threshold = Annotated[float, Field(ge=0, le=HIGHEST_RISK)]
-
-
-class Section(BaseModel):
-    """One table of the file."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+from service.config_values import (
+    Address,
+    IdentityName,
+    PrivateFile,
+    ReadableFile,
+    ReadableFolder,
+    Section,
+    Threshold,
+    hash_key,
+    merchant_category,
+    path_of,
+    seconds_ahead,
+    with_offset,
+)
 
 
 class Server(Section):
@@ -128,7 +49,7 @@ class Server(Section):
     handshake_ms: int = Field(5000, ge=1, le=60_000, examples=["5000"])
     connection_age_s: int = Field(3600, ge=1, examples=["3600"], description="after this a connection is made anew")
     idle_s: int = Field(900, ge=1, examples=["900"])
-    ahead_s: Annotated[float | None, BeforeValidator(_ahead)] = Field(
+    ahead_s: Annotated[float | None, BeforeValidator(seconds_ahead)] = Field(
         60.0,
         examples=["60"],
         description='how far ahead of the clock an event time may be; None, written "unbounded", is any',
@@ -140,7 +61,7 @@ class Server(Section):
 class Keys(Section):
     """`[keys]`: secrets of the state."""
 
-    hash_key: Annotated[PrivateFile, AfterValidator(_hash_key)] = Field(
+    hash_key: Annotated[PrivateFile, AfterValidator(hash_key)] = Field(
         examples=['"certificates/hash.key"'], description="64 hexadecimal digits"
     )
 
@@ -174,7 +95,7 @@ class Journal(Section):
     """`[journal]`: where inputs are kept, so that a restart goes on where the scorer was."""
 
     folder: Annotated[Path, BeforeValidator(path_of)] = Field(examples=['"journal"'], description="made when absent")
-    key: Annotated[PrivateFile, AfterValidator(_hash_key)] = Field(
+    key: Annotated[PrivateFile, AfterValidator(hash_key)] = Field(
         examples=['"certificates/journal.key"'], description="64 hexadecimal digits; wraps the keys of the segments"
     )
     promise: Literal["written", "synced"] = Field(
@@ -305,7 +226,7 @@ class Segment(Section):
     kinds: list[Kind] | None = Field(None, min_length=1, examples=['["purchase"]'])
     from_minor: int | None = Field(None, ge=0, examples=["0"], description="the least amount, reference currency")
     below_minor: int | None = Field(None, ge=1, examples=["5000"], description="amounts are below this")
-    mcc: list[Annotated[str, AfterValidator(_mcc)]] = Field([], examples=['["5411"]'])
+    mcc: list[Annotated[str, AfterValidator(merchant_category)]] = Field([], examples=['["5411"]'])
     channel: list[Annotated[str, Field(min_length=1)]] = Field([], examples=['["pos"]'])
 
 
@@ -380,7 +301,7 @@ class Program(Section):
     rescore: Rescore | None = Field(
         None, examples=["{ control_share = 0.01 }"], description="what leaves for the cloud; needs [forward]"
     )
-    complete_since: Annotated[datetime, AfterValidator(_with_offset)] | None = Field(
+    complete_since: Annotated[datetime, AfterValidator(with_offset)] | None = Field(
         None,
         examples=["2018-04-01T00:00:00Z"],
         description="since when the state is complete; absent: the first event of the history, or the start",
@@ -397,6 +318,13 @@ class Program(Section):
         if self.labels is not None and self.history is None:
             raise ValueError("labels are given without the history that they are of")
         return self
+
+
+def _once(identities: "list[Identity]") -> "list[Identity]":
+    twice = [name for name, count in Counter(identity.name for identity in identities).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} stands twice: name it once, with all that it may use")
+    return identities
 
 
 class Config(Section):

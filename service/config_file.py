@@ -26,11 +26,11 @@ from service.config import (
     Memory,
     Program,
     Rescore,
-    Section,
     Segment,
     Server,
     Stream,
 )
+from service.config_values import Section
 
 _ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|MEMORY|JOURNAL|FORWARD|HYBRID|STREAM|PROGRAM)_(.+)")
 _SECTIONS: Final[dict[str, type[Section]]] = {

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from service.config import Address, Broker, IdentityName, PrivateFile, ReadableFile, ReadableFolder, Section, path_of
+from service.config import Broker
 from service.config_file import ConfigError
+from service.config_values import Address, IdentityName, PrivateFile, ReadableFile, ReadableFolder, Section, path_of
 
 
 class Topics(Section):
