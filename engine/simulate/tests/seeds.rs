@@ -34,7 +34,7 @@ fn a_seed_plays_the_same_each_time_and_others_play_otherwise() {
 /// What was found by them is mended, in the core or in what the oracle says of it.
 #[test]
 fn seeds_that_failed_once_pass() {
-    for seed in [469, 9_659, 58_926, 200_959, 201_136, 203_182] {
+    for seed in [469, 9_659, 58_926, 200_959, 201_136, 203_182, 9_002_360] {
         play(seed, false).unwrap();
     }
 }

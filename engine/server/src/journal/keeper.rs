@@ -176,6 +176,8 @@ pub struct Keeper {
     settings: Settings,
     epoch: u64,
     next: u64,
+    /// The newest snapshot that a key was made for: it may be written for long, and has its name only then.
+    snapshot: Option<u64>,
     /// When a segment that could not be made is tried again.
     again: Duration,
     /// When is looked for segments that may go.
@@ -205,6 +207,7 @@ impl Keeper {
             settings: settings.clone(),
             epoch,
             next,
+            snapshot: None,
             again: Duration::ZERO,
             look: LOOK,
         };
@@ -304,6 +307,7 @@ impl Keeper {
         let mut state = self.desk.state();
         match made {
             Ok(key) => {
+                self.snapshot = Some(number);
                 state.snapshot_asked = false;
                 state.snapshot = Some(snapshot::Prepared { number, key });
                 true
@@ -346,8 +350,9 @@ impl Keeper {
             first = segments.get(place + 1).copied();
         }
         let Some(first) = first else { return Ok(()) };
+        let snapshot = self.snapshot;
         self.keyring
-            .forget(|number| number < first && !kept.numbers.contains(&number))
+            .forget(|number| number < first && !kept.numbers.contains(&number) && snapshot != Some(number))
     }
 
     /// The first header among segments: one that was never begun has none.
