@@ -1,13 +1,33 @@
 """How clients speak to the broker: over mutual TLS, always."""
 
 import ssl
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, Final
 
 import structlog
+from confluent_kafka import KafkaError
 
 from service.config import Broker
 
+# After which an error that lasts is told of again.
+_AGAIN_S: Final = 60.0
+
 _log = structlog.get_logger()
+
+
+class Told:
+    """Logs a client's errors, each kind once a minute: a client without a broker has some ten of them a second."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: dict[int, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        now, before = self._clock(), self._told.get(error.code())
+        if before is None or now - before >= _AGAIN_S:
+            self._told[error.code()] = now
+            _log.warning("broker", error=error.str())
 
 
 def plain(broker: Broker) -> dict[str, Any]:
@@ -20,7 +40,7 @@ def plain(broker: Broker) -> dict[str, Any]:
         "ssl.key.location": str(broker.key),
         "reconnect.backoff.max.ms": 1_000,
         "log_level": 3,
-        "error_cb": lambda error: _log.warning("broker", error=error.str()),
+        "error_cb": Told(),
     }
 
 

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from service import certificates
+from service import certificates, serving
+from service.cloud import config as cloud_config
+from service.cloud.asked import Asked
 from service.config_file import ConfigError, read
 from service.serving import policy
+from tests.cloud.edge import payment, teacher_of_shop
+from tests.scorer import FEATURES, Scorer, small_model
 
 GOOD = """\
 [server]
@@ -89,3 +93,50 @@ def test_what_does_not_stand_together_is_told(folder: Path, was: str, is_: str, 
     with pytest.raises(ConfigError) as raised:
         read(written(folder, GOOD.replace(was, is_)), {})
     assert told in str(raised.value)
+
+
+def test_a_pop_and_a_cloud_that_are_configured_speak_to_each_other(folder: Path) -> None:
+    path = folder / "both"
+    made = certificates.make(path / "certificates", clients=["ams1.example", "payments.example", "all.example"])
+    plan = FEATURES.compile()
+    (path / "plan.json").write_bytes(plan.json)
+    (path / "model").mkdir()
+    for name, content in zip((serving.MANIFEST, serving.MODEL), small_model(plan.digest, plan.features), strict=True):
+        (path / "model" / name).write_bytes(content)
+    (path / "cloud.toml").write_text("""
+[broker]
+servers = "localhost:9"
+ca = "certificates/ca.pem"
+certificate = "certificates/ams1.example.pem"
+key = "certificates/ams1.example.key"
+
+[lake]
+folder = "lake"
+
+[asked]
+listen = "localhost:0"
+certificate = "certificates/server.pem"
+key = "certificates/server.key"
+client_ca = "certificates/ca.pem"
+allow = ["dns:ams1.example"]
+
+[program.shop]
+bundle = "model"
+""")
+    asked = cloud_config.read(path / "cloud.toml").asked
+    assert asked is not None
+    cloud = Asked(asked, {"shop": teacher_of_shop()})
+    port = cloud.start()
+    pop = GOOD.replace("cloud.example:7444", f"localhost:{port}").replace("dns:payments", "dns:all")
+    pop = pop.replace("[server]", '[server]\nlisten = "127.0.0.1:0"\nahead_s = "unbounded"').replace("cards", "shop")
+    pop = pop.replace('plan = "plan.json"', 'plan = "plan.json"\nmodel = "model"\nmode = "decide"')
+    # Whatever the edge says is uncertain, and the cloud has time.
+    pop = pop.replace("from_risk = 30.0\nbelow_risk = 60.0", "from_risk = 0.0\nbelow_risk = 100.0")
+    pop = pop.replace("[hybrid]", "[hybrid]\nwithin_ms = 5_000")
+    server = serving.prepared(read(written(path, pop), {}))
+    scorer = Scorer(server, server.start(), made)
+    try:
+        assert scorer.score(payment(1)).HasField("rescored")
+    finally:
+        server.drain(5.0)
+        cloud.stop()
