@@ -4,14 +4,11 @@ Every field states its default, and an example that an error can show.
 """
 
 from collections import Counter
-from datetime import datetime
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     ValidationInfo,
     field_validator,
@@ -20,17 +17,17 @@ from pydantic import (
 
 from service.config_values import (
     Address,
+    Ahead,
     IdentityName,
+    Instant,
+    MerchantCategory,
+    NewFolder,
     PrivateFile,
     ReadableFile,
     ReadableFolder,
+    SecretFile,
     Section,
     Threshold,
-    hash_key,
-    merchant_category,
-    path_of,
-    seconds_ahead,
-    with_offset,
 )
 
 
@@ -49,7 +46,7 @@ class Server(Section):
     handshake_ms: int = Field(5000, ge=1, le=60_000, examples=["5000"])
     connection_age_s: int = Field(3600, ge=1, examples=["3600"], description="after this a connection is made anew")
     idle_s: int = Field(900, ge=1, examples=["900"])
-    ahead_s: Annotated[float | None, BeforeValidator(seconds_ahead)] = Field(
+    ahead_s: Ahead = Field(
         60.0,
         examples=["60"],
         description='how far ahead of the clock an event time may be; None, written "unbounded", is any',
@@ -61,9 +58,7 @@ class Server(Section):
 class Keys(Section):
     """`[keys]`: secrets of the state."""
 
-    hash_key: Annotated[PrivateFile, AfterValidator(hash_key)] = Field(
-        examples=['"certificates/hash.key"'], description="64 hexadecimal digits"
-    )
+    hash_key: SecretFile = Field(examples=['"certificates/hash.key"'], description="64 hexadecimal digits")
 
 
 class Memory(Section):
@@ -94,8 +89,8 @@ class Memory(Section):
 class Journal(Section):
     """`[journal]`: where inputs are kept, so that a restart goes on where the scorer was."""
 
-    folder: Annotated[Path, BeforeValidator(path_of)] = Field(examples=['"journal"'], description="made when absent")
-    key: Annotated[PrivateFile, AfterValidator(hash_key)] = Field(
+    folder: NewFolder = Field(examples=['"journal"'], description="made when absent")
+    key: SecretFile = Field(
         examples=['"certificates/journal.key"'], description="64 hexadecimal digits; wraps the keys of the segments"
     )
     promise: Literal["written", "synced"] = Field(
@@ -226,7 +221,7 @@ class Segment(Section):
     kinds: list[Kind] | None = Field(None, min_length=1, examples=['["purchase"]'])
     from_minor: int | None = Field(None, ge=0, examples=["0"], description="the least amount, reference currency")
     below_minor: int | None = Field(None, ge=1, examples=["5000"], description="amounts are below this")
-    mcc: list[Annotated[str, AfterValidator(merchant_category)]] = Field([], examples=['["5411"]'])
+    mcc: list[MerchantCategory] = Field([], examples=['["5411"]'])
     channel: list[Annotated[str, Field(min_length=1)]] = Field([], examples=['["pos"]'])
 
 
@@ -301,7 +296,7 @@ class Program(Section):
     rescore: Rescore | None = Field(
         None, examples=["{ control_share = 0.01 }"], description="what leaves for the cloud; needs [forward]"
     )
-    complete_since: Annotated[datetime, AfterValidator(with_offset)] | None = Field(
+    complete_since: Instant | None = Field(
         None,
         examples=["2018-04-01T00:00:00Z"],
         description="since when the state is complete; absent: the first event of the history, or the start",

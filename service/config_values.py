@@ -39,7 +39,7 @@ def _private(path: Path) -> Path:
     return path
 
 
-def hash_key(path: Path) -> Path:
+def _secret(path: Path) -> Path:
     if not re.fullmatch(rb"[0-9a-fA-F]{64}\s*", path.read_bytes()):
         raise ValueError(f"{path} does not hold 64 hexadecimal digits; fraudgate certs makes one")
     return path
@@ -52,7 +52,7 @@ def _address(value: str) -> str:
     return value
 
 
-def seconds_ahead(value: Any) -> float | None:
+def _ahead(value: Any) -> float | None:
     if value == "unbounded":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
@@ -66,13 +66,13 @@ def _identity(value: str) -> str:
     return value
 
 
-def merchant_category(value: str) -> str:
+def _mcc(value: str) -> str:
     if not re.fullmatch("[0-9]{4}", value):
         raise ValueError("is not a merchant category code of four digits")
     return value
 
 
-def with_offset(value: datetime) -> datetime:
+def _with_offset(value: datetime) -> datetime:
     if value.utcoffset() is None:
         raise ValueError("has no offset from UTC")
     return value
@@ -81,8 +81,13 @@ def with_offset(value: datetime) -> datetime:
 ReadableFile = Annotated[Path, BeforeValidator(path_of), AfterValidator(_file)]
 PrivateFile = Annotated[Path, BeforeValidator(path_of), AfterValidator(_file), AfterValidator(_private)]
 ReadableFolder = Annotated[Path, BeforeValidator(path_of), AfterValidator(_folder)]
+SecretFile = Annotated[PrivateFile, AfterValidator(_secret)]
+NewFolder = Annotated[Path, BeforeValidator(path_of)]
 Address = Annotated[str, AfterValidator(_address)]
 IdentityName = Annotated[str, AfterValidator(_identity)]
+MerchantCategory = Annotated[str, AfterValidator(_mcc)]
+Ahead = Annotated[float | None, BeforeValidator(_ahead)]
+Instant = Annotated[datetime, AfterValidator(_with_offset)]
 Threshold = Annotated[float, Field(ge=0, le=HIGHEST_RISK)]
 
 
