@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 import engine
-from fraudgate.v1 import decision_pb2, feedback_pb2, stream_pb2, transaction_pb2
+from fraudgate.v1 import decision_pb2, feedback_pb2, operation_pb2, stream_pb2, transaction_pb2
 from tests.scorer import FEATURES, Scorer, journal_settings, running_scorer, small_model
 from tests.stream.records import Record, purchase, purchases
 
@@ -195,3 +196,59 @@ def test_an_error_among_messages_is_raised_and_nothing_is_taken(tmp_path: Path) 
         assert running.server.offsets() == []
         with pytest.raises(ValueError, match="kind must be"):
             running.server.take("others", [])  # type: ignore[arg-type]
+
+
+def test_erasures_by_record_are_those_by_call_and_a_restart_knows_where_they_stood(tmp_path: Path) -> None:
+    def erasure(customer: str) -> operation_pb2.EraseRequest:
+        key = transaction_pb2.EntityKey(name="customer", value=customer)
+        return operation_pb2.EraseRequest(program="shop", entity=key)
+
+    records = [
+        Record(stream_pb2.Control(erase=erasure("c-1")).SerializeToString(), 0, on="control"),
+        Record(b"", 1, on="control"),
+        Record(
+            stream_pb2.Control(erase=erasure("c-1")).SerializeToString(), 2, on="control", said=[("type", b"other")]
+        ),
+        Record(stream_pb2.Control(erase=erasure("c-2")).SerializeToString(), 3, on="control"),
+    ]
+    with scorer(tmp_path / "record") as by_record:
+        assert by_record.server.take("transactions", purchases(range(200))) == 200
+        assert by_record.server.take("control", records) == 4  # type: ignore[arg-type] # they are like messages
+        # What is handed over again was taken.
+        assert by_record.server.take("control", records) == 4  # type: ignore[arg-type] # they are like messages
+        stats = by_record.server.stats()
+        assert (stats["erasures"], stats["passed"]) == (2, 2)
+        letters = [
+            stream_pb2.DeadLetter.FromString(value) for said, _, value, _ in read(by_record) if said != "decision"
+        ]
+        assert [(letter.offset, letter.reason.split(":")[0]) for letter in letters] == [(1, "change"), (2, "headers")]
+        digest = by_record.server.digest()
+        found = [by_record.score(purchase(number)).assessment for number in range(1_000, 1_050)]
+    with scorer(tmp_path / "record") as again:
+        assert ("control", 0, 3) in again.server.offsets()
+        assert again.server.take("control", records) == 4  # type: ignore[arg-type] # they are like messages
+        assert again.server.stats()["erasures"] == 0
+        # The digest is that of before, and of what was scored since.
+        assert again.server.digest() != digest
+        assert all(again.score(purchase(number)).receipt.replayed for number in range(1_000, 1_050))
+    with scorer(tmp_path / "call") as by_call:
+        assert by_call.server.take("transactions", purchases(range(200))) == 200
+        erase = by_call.channel("operator").unary_unary("/fraudgate.v1.Operation/Erase")
+        for customer in ("c-1", "c-2"):
+            erase(erasure(customer).SerializeToString(), timeout=10)
+        assert [by_call.score(purchase(number)).assessment for number in range(1_000, 1_050)] == found
+    assert any(assessment.incomplete_features for assessment in found)
+
+
+def test_statistics_are_for_operators_and_hold_what_other_threads_told_last(tmp_path: Path) -> None:
+    with scorer(tmp_path) as running:
+        running.server.tell({"stream_lag.payments.0": 7, "stream_decisions": 1})
+        running.server.tell({"stream_lag.payments.0": 0})
+        ask = "/fraudgate.v1.Operation/Stats"
+        told = running.channel("operator").unary_unary(ask)(b"", timeout=10)
+        values = dict(operation_pb2.StatsResponse.FromString(told).values)
+        assert (values["stream_lag.payments.0"], values["stream_decisions"]) == (0, 1)
+        assert values.keys() == running.server.stats().keys()
+        with pytest.raises(grpc.RpcError) as refused:
+            running.channel("all").unary_unary(ask)(b"", timeout=10)
+        assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
