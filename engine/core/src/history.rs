@@ -17,6 +17,7 @@ mod ring;
 mod side;
 mod sweep;
 mod tiles;
+mod tiling;
 
 pub use cost::Costs;
 use entity::EntityHistory;

@@ -15,6 +15,7 @@ use fraudgate_core::{
     wire,
 };
 use prost::Message;
+use rustix::time::{ClockId, clock_gettime};
 
 /// As the engine of the wheel has it.
 #[global_allocator]
@@ -109,29 +110,20 @@ impl Traffic {
 }
 
 /// CPU time of this thread, in nanoseconds.
-fn cpu_ns() -> Result<f64, Box<dyn std::error::Error>> {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    Ok(told
-        .split_ascii_whitespace()
-        .next()
-        .ok_or("schedstat is empty")?
-        .parse()?)
+fn cpu_ns() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
 }
 
 /// Sees and folds transactions as a drain does. Gives nanoseconds each.
-fn run(
-    plan: &Plan,
-    history: &mut History,
-    traffic: &mut Traffic,
-    transactions: usize,
-) -> Result<f64, Box<dyn std::error::Error>> {
+fn run(plan: &Plan, history: &mut History, traffic: &mut Traffic, transactions: usize) -> f64 {
     let mut row = vec![0.0; plan.features.len()];
     let mut spent = 0.0;
     let mut slice = Vec::with_capacity(SLICE);
     for begin in (0..transactions).step_by(SLICE) {
         slice.clear();
         slice.extend((0..SLICE.min(transactions - begin)).map(|_| traffic.transaction()));
-        let began = cpu_ns()?;
+        let began = cpu_ns();
         for block in slice.chunks(ANNOUNCED) {
             history.announce(plan, block.iter());
             for t in block {
@@ -139,9 +131,9 @@ fn run(
                 history.fold(plan, t);
             }
         }
-        spent += cpu_ns()? - began;
+        spent += cpu_ns() - began;
     }
-    Ok(spent / transactions as f64)
+    spent / transactions as f64
 }
 
 /// A scorer with so many cards and live events of each.
@@ -163,7 +155,7 @@ impl Corner {
         let mut traffic = Traffic::new(&engine, cards, step_us);
         let program = &mut engine.programs_mut()[0];
         let through = (cards * events * 5 / 4) as usize;
-        run(&program.plan, &mut program.history, &mut traffic, through)?;
+        run(&program.plan, &mut program.history, &mut traffic, through);
         Ok(Corner {
             cards,
             events,
@@ -177,7 +169,7 @@ impl Corner {
     fn slice(&mut self) -> Result<(), Box<dyn std::error::Error>> {
         let messages: Vec<Vec<u8>> = (0..SLICE).map(|_| self.traffic.message()).collect();
         let (mut asked, mut answers, mut out) = (Vec::new(), Vec::new(), Vec::new());
-        let began = cpu_ns()?;
+        let began = cpu_ns();
         for drain in messages.chunks(DRAIN) {
             for message in drain {
                 let sent = wire::Transaction::decode(&message[..])?;
@@ -196,10 +188,10 @@ impl Corner {
                 }
             }
         }
-        self.road.push((cpu_ns()? - began) / SLICE as f64);
+        self.road.push((cpu_ns() - began) / SLICE as f64);
         let program = &mut self.engine.programs_mut()[0];
         self.state
-            .push(run(&program.plan, &mut program.history, &mut self.traffic, SLICE)?);
+            .push(run(&program.plan, &mut program.history, &mut self.traffic, SLICE));
         Ok(())
     }
 }
@@ -227,7 +219,7 @@ fn memory(cards: u64, events: u64) -> Result<String, Box<dyn std::error::Error>>
     let mut traffic = Traffic::new(&engine, cards, step_us.max(1));
     let before = resident();
     let mut history = History::new(plan, EventTime(i64::MIN), Bounds::NONE);
-    run(plan, &mut history, &mut traffic, (cards * events) as usize)?;
+    run(plan, &mut history, &mut traffic, (cards * events) as usize);
     let bytes = resident().saturating_sub(before);
     let held: Vec<_> = history.held().collect();
     let (rows, keys) = held.iter().fold((0, 0), |(rows, keys), held| {
