@@ -124,8 +124,11 @@ class Source:
     def _dataset_format(self, paths: list[str]) -> ds.FileFormat:
         match self.format:
             case "parquet":
-                scan = ds.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
-                return ds.ParquetFileFormat(default_fragment_scan_options=scan)
+                # Where pages bear a checksum, rot is told and not read.
+                options = ds.ParquetFragmentScanOptions(
+                    pre_buffer=False, use_buffered_stream=True, page_checksum_verification=True
+                )
+                return ds.ParquetFileFormat(default_fragment_scan_options=options)
             case "ipc":
                 return ds.IpcFileFormat()
             case "csv":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,17 @@ def test_a_column_that_is_not_there_or_of_no_use_is_told(
     with pytest.raises(ValueError, match="column") as raised:
         taken(tmp_path / "in.parquet", tmp_path / "out", mapped())
     assert told in str(raised.value)
+
+
+def test_a_bit_that_rotted_in_a_page_with_a_checksum_is_told(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pq.write_table(pa.table(ROWS | {"amount": [1.0, 2.5]}), tmp_path / "in.parquet", **options)
+    content = bytearray((tmp_path / "in.parquet").read_bytes())
+    # 2.5 as it stands in the page of amounts, a bit of its mantissa.
+    content[content.index(struct.pack("<dd", 1.0, 2.5)) + 8] ^= 1
+    (tmp_path / "in.parquet").write_bytes(content)
+    with pytest.raises(ValueError, match=r"in\.parquet: cannot be read: .*(CRC|checksum)"):
+        taken(tmp_path / "in.parquet", tmp_path / "out", mapped())
 
 
 def test_files_that_are_damaged_are_told_by_name(tmp_path: Path) -> None:
