@@ -101,7 +101,8 @@ class _Run:
     """A sorted run, a batch at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        # Read, not mapped: what was mapped would stay in the process until the run ends.
+        self._reader = pa.ipc.open_file(pa.OSFile(str(path)))
         self._next = 0
         self.advance()
 

@@ -1,7 +1,6 @@
-"""`fraudgate features` in a process of its own, to be killed: `python -m tests.backfill.taken INPUT LABELS OUTPUT`.
+"""`fraudgate features` in a process of its own, to be killed or watched: INPUT LABELS OUTPUT RUN_ROWS PART_ROWS.
 
-Secrets are the same each time, so that outputs can be compared, and so few rows are sorted in memory that many runs
-spill.
+Secrets are the same each time, so that outputs can be compared; RUN_ROWS are sorted in memory.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from functools import partial
 from service.backfill import job, order, state
 from service.cli import main
 
-RUN_ROWS = 2_000
-
 
 class _Secrets:
     @staticmethod
@@ -22,20 +19,8 @@ class _Secrets:
 
 
 if __name__ == "__main__":
-    transactions, labels, output = sys.argv[1:4]
+    transactions, labels, output, run_rows, part_rows = sys.argv[1:]
     state.secrets = _Secrets  # type: ignore[assignment]
-    job.by_order = partial(order.by_order, run_rows=RUN_ROWS)
-    main(
-        [
-            "features",
-            transactions,
-            output,
-            "--mapping",
-            "fraudgate",
-            "--labels",
-            labels,
-            "--part-rows",
-            "700",
-            "--resume",
-        ]
-    )
+    job.by_order = partial(order.by_order, run_rows=int(run_rows))
+    told = ("--mapping", "fraudgate", "--labels", labels, "--part-rows", part_rows)
+    main(["features", transactions, output, *told, "--resume"])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def whole(shuffled: list[str], tmp_path_factory: pytest.TempPathFactory) -> tupl
     """What an undisturbed run writes, and how long it takes."""
     output = tmp_path_factory.mktemp("whole") / "out"
     begins = time.monotonic()
-    subprocess.run([*shuffled, str(output)], check=True, timeout=120, capture_output=True)
+    subprocess.run([*shuffled, str(output), "2000", "700"], check=True, timeout=120, capture_output=True)
     return _bytes(output), time.monotonic() - begins
 
 
@@ -64,6 +65,10 @@ def _killed(command: list[str], when: Callable[[], bool]) -> bool:
     return process.returncode != 0
 
 
+def _is_there(output: Path, pattern: str) -> bool:
+    return any(output.glob(pattern))
+
+
 MOMENTS = {
     "a run is spilled": ".work/transactions/run-000002*",
     "labels are sorted": ".work/labels/run-*",
@@ -80,8 +85,9 @@ def test_a_job_killed_at_each_step_goes_on_to_the_same_bytes(
     """One job, killed at each moment in its turn, that has come further each time."""
     output = tmp_path / "out"
     for moment, pattern in MOMENTS.items():
-        assert _killed([*shuffled, str(output)], lambda pattern=pattern: any(output.glob(pattern))), moment
-    subprocess.run([*shuffled, str(output)], check=True, timeout=120, capture_output=True)
+        reached = partial(_is_there, output, pattern)
+        assert _killed([*shuffled, str(output), "2000", "700"], reached), moment
+    subprocess.run([*shuffled, str(output), "2000", "700"], check=True, timeout=120, capture_output=True)
     assert _bytes(output) == whole[0]
 
 
@@ -94,7 +100,7 @@ def test_a_job_killed_at_random_moments_goes_on_to_the_same_bytes(
     kills = 0
     for _ in range(KILLS):
         at = time.monotonic() + draw.uniform(0.2, 1.0) * whole[1]
-        kills += _killed([*shuffled, str(output)], lambda at=at: time.monotonic() >= at)
-    subprocess.run([*shuffled, str(output)], check=True, timeout=120, capture_output=True)
+        kills += _killed([*shuffled, str(output), "2000", "700"], lambda at=at: time.monotonic() >= at)
+    subprocess.run([*shuffled, str(output), "2000", "700"], check=True, timeout=120, capture_output=True)
     assert kills > 0
     assert _bytes(output) == whole[0]

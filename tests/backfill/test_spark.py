@@ -164,10 +164,13 @@ def test_assessments_on_spark_are_those_of_one_machine(session: Any, tmp_path: P
 
 
 @pytest.mark.slow
-def test_the_command_writes_the_same_on_spark(written: tuple[Path, Path], tmp_path: Path) -> None:
-    """Behind the other tests: its session takes the place of theirs."""
+def test_the_command_writes_the_same_on_spark(
+    running: cluster.Cluster, session: Any, written: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Behind the others: it takes up the session that they had, and ends it."""
     told = {}
-    for name, more in (("one", ()), ("two", ("--spark", "local[1]", "--spark-conf", "spark.ui.enabled=false"))):
+    on_spark = ("--spark", running.url, "--spark-conf", "spark.ui.enabled=false")
+    for name, more in (("one", ()), ("two", on_spark)):
         arguments = [
             written[0],
             tmp_path / name,
