@@ -107,11 +107,29 @@ impl Known {
 
     /// Remembers an id that is not known yet.
     pub fn take(&mut self, id: KeyHash, payload: KeyHash, sequence: u64) -> Place {
-        self.remember(id, payload, sequence, None)
+        self.remember(Taken {
+            id,
+            payload,
+            sequence,
+            assessment: None,
+        })
+    }
+
+    /// The same of many, in their order: their places in the index are asked for before any is needed.
+    pub fn remember_all(&mut self, taken: Vec<Taken>) {
+        const ANNOUNCED: usize = 16;
+        let mut taken = taken.into_iter();
+        while !taken.as_slice().is_empty() {
+            let together = taken.as_slice().iter().take(ANNOUNCED);
+            together.for_each(|taken| self.announce(taken.id));
+            for taken in taken.by_ref().take(ANNOUNCED) {
+                self.remember(taken);
+            }
+        }
     }
 
     /// The same, with what was answered.
-    pub fn remember(&mut self, id: KeyHash, payload: KeyHash, sequence: u64, answer: Option<Assessment>) -> Place {
+    pub fn remember(&mut self, taken: Taken) -> Place {
         if self.taken.len() == self.capacity {
             if self.sweep.as_ref().is_some_and(|sweep| sweep.next == self.forgotten) {
                 self.sweep(1);
@@ -124,13 +142,8 @@ impl Known {
             self.young.clear();
         }
         let place = Place(self.forgotten + self.taken.len() as u64);
-        self.taken.push_back(Taken {
-            id,
-            payload,
-            sequence,
-            assessment: answer,
-        });
-        self.young.insert(id, place);
+        self.young.insert(taken.id, place);
+        self.taken.push_back(taken);
         place
     }
 

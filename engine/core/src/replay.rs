@@ -18,6 +18,7 @@ use crate::{
         gap::Gap,
         record::{Record, Scored, Stated},
     },
+    known::Taken,
     plan::Plan,
     policy::{Policy, Verdict},
     rescore::Answered,
@@ -224,7 +225,12 @@ impl<'e> Replay<'e> {
                         ..assessment.clone()
                     });
                     let known = &mut self.engine.known;
-                    known.remember(admitted.id, admitted.payload, sequence, answer);
+                    known.remember(Taken {
+                        id: admitted.id,
+                        payload: admitted.payload,
+                        sequence,
+                        assessment: answer,
+                    });
                 }
                 match &place.moved {
                     None => program.fold(&admitted.transaction),

@@ -169,7 +169,7 @@ impl<'a> Reader<'a> {
     /// chunk stands behind it that knew this place to be synced: then what stood here was damaged afterwards.
     fn stopped(&self) -> Result<Tail, Damage> {
         let behind = &self.bytes[self.at..];
-        let written = behind.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        let written = written(behind);
         // A header is believed by its CRC; that is computed only for what could be one.
         let mut later = (1..written).filter_map(|from| {
             let header = chunk::Header::read(&behind[from..])?;
@@ -220,6 +220,18 @@ impl<'a> Reader<'a> {
             synced: true,
         }
     }
+}
+
+/// How many bytes there are but for the zeros at the end: nearly all of what is reserved, so whole pages are passed over.
+fn written(bytes: &[u8]) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let mut bytes = bytes;
+    while let Some((rest, page)) = bytes.split_last_chunk()
+        && *page == ZEROS
+    {
+        bytes = rest;
+    }
+    bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)
 }
 
 /// The header of the whole chunk at the beginning of `bytes`, and the chunk's length.

@@ -10,7 +10,7 @@ use super::{Tag, Unreadable, long, number};
 use crate::{
     assessment::{Assessment, Version},
     history::{Bounds, History},
-    known::Known,
+    known::{self, Known},
     origin::Offsets,
     plan::Plan,
     policy::Policy,
@@ -204,6 +204,7 @@ impl State {
     }
 
     fn ids(&mut self, known: &mut Known, mut body: &[u8]) -> Result<(), Unreadable> {
+        let mut read = Vec::with_capacity(body.len() / 64);
         while !body.is_empty() {
             self.ids = self.ids.checked_sub(1).ok_or(Unreadable)?;
             let id = KeyHash(u128::from_le_bytes(number(&mut body)?));
@@ -214,18 +215,22 @@ impl State {
                 1 => Some(Assessment::read(&mut body)?),
                 _ => return Err(Unreadable),
             };
-            let Some(mut assessment) = assessment else {
-                known.take(id, payload, sequence);
-                continue;
+            let mut taken = known::Taken {
+                id,
+                payload,
+                sequence,
+                assessment,
             };
-            let made_with = &mut assessment.made_with;
-            let program = self.programs.get(usize::from(made_with.program)).ok_or(Unreadable)?;
-            made_with.version = *program.versions.get(made_with.version as usize).ok_or(Unreadable)?;
-            // An answer of a program that is not served now is not asked for again.
-            let Some(place) = program.place else { continue };
-            made_with.program = place;
-            known.remember(id, payload, sequence, Some(assessment));
+            if let Some(Assessment { made_with, .. }) = &mut taken.assessment {
+                let program = self.programs.get(usize::from(made_with.program)).ok_or(Unreadable)?;
+                made_with.version = *program.versions.get(made_with.version as usize).ok_or(Unreadable)?;
+                // An answer of a program that is not served now is not asked for again.
+                let Some(place) = program.place else { continue };
+                made_with.program = place;
+            }
+            read.push(taken);
         }
+        known.remember_all(read);
         Ok(())
     }
 

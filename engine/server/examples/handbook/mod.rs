@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each example uses its part")]
 
+use std::time::Duration;
+
 use fraudgate_core::{
     key::HashKey,
     model::{Forest, ForestFailure, Manifest, Model, hex},
@@ -11,6 +13,7 @@ use fraudgate_core::{
     transaction::EventTime,
     wire,
 };
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// When events begin, microseconds since 1970.
 pub const START_US: i64 = 1_700_000_000_000_000;
@@ -25,6 +28,12 @@ impl Forest for Constant {
         log_odds.resize(log_odds.len() + n, 0.0);
         Ok(())
     }
+}
+
+/// How long this thread was on a core: what a machine that others use too can tell.
+pub fn on_core() -> Duration {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(tv_sec as u64, tv_nsec as u32)
 }
 
 /// The Handbook's features: amount, weekend, night, and per customer and terminal counts and sums over 1, 7 and 30 days.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FallocateFlags, fallocate},
+    fs::{FallocateFlags, SeekFrom, fallocate, seek},
     io::Errno,
 };
 
@@ -19,7 +19,7 @@ pub trait Disk: Send + Sync {
     fn create(&self, segment: u64, bytes: u64) -> io::Result<Arc<dyn SegmentFile>>;
     /// The numbers of the segments that there are, in order.
     fn segments(&self) -> io::Result<Vec<u64>>;
-    /// At most `bytes` of a segment, from its beginning.
+    /// At most `bytes` of a segment, from its beginning; zeros that were never written may be missing at the end.
     fn read(&self, segment: u64, bytes: u64) -> io::Result<Vec<u8>>;
     /// At most `bytes` of a segment, from an offset on.
     fn read_from(&self, segment: u64, offset: u64, bytes: usize) -> io::Result<Vec<u8>>;
@@ -148,6 +148,23 @@ impl Folder {
     }
 }
 
+/// Where what was written of a file ends: what is only reserved behind it reads as zeros, and is not worth reading. Never
+/// less than a page of what there is, so that a segment without a header shows as such.
+fn written(file: &File) -> io::Result<u64> {
+    const PAGE: u64 = 4_096;
+    let (length, mut end) = (file.metadata()?.len(), 0);
+    while end < length {
+        match seek(file, SeekFrom::Data(end)) {
+            Ok(data) => end = seek(file, SeekFrom::Hole(data))?,
+            Err(Errno::NXIO) => break,
+            // Not every file system tells.
+            Err(_) => end = length,
+        }
+    }
+    seek(file, SeekFrom::Start(0))?;
+    Ok(end.max(PAGE).min(length))
+}
+
 /// For a file that only its owner may read.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -185,7 +202,7 @@ impl Disk for Folder {
 
     fn read(&self, segment: u64, bytes: u64) -> io::Result<Vec<u8>> {
         let file = File::open(self.segment(segment))?;
-        let bytes = bytes.min(file.metadata()?.len());
+        let bytes = bytes.min(written(&file)?);
         let mut read = Vec::with_capacity(usize::try_from(bytes).map_err(io::Error::other)?);
         file.take(bytes).read_to_end(&mut read)?;
         Ok(read)

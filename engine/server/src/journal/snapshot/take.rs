@@ -20,7 +20,7 @@ use super::{
 use crate::journal::{Settings, keeper::Desk, writer};
 
 /// What is swept at once, in bytes, as a rule: at most 50 us on a machine whose caches hold none of it.
-pub const SLICE: usize = 1 << 14;
+pub const SLICE: usize = 1 << 13;
 /// Pieces that may wait for the scribe.
 pub const PIECES: usize = 16;
 
