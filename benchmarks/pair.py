@@ -41,15 +41,19 @@ def figures(prefix: str, found: Found) -> list[Row]:
     ]
 
 
-def tables(prefix: str, found: Found, shapes: Sequence[Shape], asked: Sequence[Row]) -> str:
-    """For people."""
+def table_of(found: Found, shapes: Sequence[Shape]) -> str:
+    """Every figure, for people."""
     lines = [
         [kind.name, str(shape), *(f"{found.median(kind, shape, of):,.1f}" for of in ("cpu_us", "p50_us", "p99_us"))]
         for kind, shape in sorted(found.figures, key=lambda cell: (shapes.index(cell[1]), cell[0].name))
     ]
+    return table(["server", "in flight", "CPU us", "p50 us", "p99 us"], lines)
+
+
+def tables(prefix: str, found: Found, shapes: Sequence[Shape], asked: Sequence[Row]) -> str:
+    """Likewise, and what is asked of them."""
     told = [
         [row.name.removeprefix(prefix), f"{row.value:.3g}", row.target or "", "yes" if row.met else "NO"]
         for row in asked
     ]
-    header = ["server", "in flight", "CPU us", "p50 us", "p99 us"]
-    return table(header, lines) + "\n\n" + table(["asked", "is", "target", "met"], told)
+    return table_of(found, shapes) + "\n\n" + table(["asked", "is", "target", "met"], told)

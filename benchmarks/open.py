@@ -1,0 +1,63 @@
+"""Calls that come when they are due, whether or not earlier ones are answered, at half of what each server can take.
+
+A closed loop waits with a server that stalls, and leaves out whom that would have kept waiting; here every call is
+timed from when it was due. A server's peak is its own, of the closed loop just before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from benchmarks import serve, servers, traffic
+from benchmarks.machine import on_core, two_cores
+from benchmarks.report import Row, table
+from benchmarks.serve import BUSY, Found, Shape, Size
+from benchmarks.servers import Kind
+from benchmarks.stage import prepare
+
+HALF: Final = Shape("half of peak", 0)
+# A tail needs more calls than a median does.
+LONGER: Final = 5
+
+
+def run(folder: Path, size: Size, kinds: Sequence[Kind]) -> Found:
+    """Measures servers that are built. Raises what its parts raise."""
+    server_core, load_core = two_cores()
+    stage = prepare(folder, size.days)
+    found = Found()
+    longer = replace(size, seconds=LONGER * size.seconds)
+    with servers.running(stage, server_core, kinds) as all_running:
+        next_number = dict.fromkeys(all_running, size.days * traffic.A_DAY)
+        for _ in range(size.rounds):
+            for server in all_running:
+                with on_core(load_core):
+                    peak = serve.load(stage, server, BUSY, size, next_number[server])
+                    half = serve.load(stage, server, BUSY, longer, peak["next"], peak["rate"] / 2)
+                next_number[server] = half["next"]
+                found.add(server.kind, BUSY, peak)
+                found.add(server.kind, HALF, half)
+    return found
+
+
+def figures(prefix: str, found: Found) -> list[Row]:
+    """Every figure of the open loop."""
+    return [
+        Row(f"{prefix}{kind.name}/{HALF.kind}/{measure}", found.median(kind, HALF, measure), serve.MEASURES[measure])
+        for kind, shape in found.figures
+        if shape == HALF
+        for measure in ("rate", "p50_us", "p99_us", "p999_us")
+    ]
+
+
+def tables(found: Found) -> str:
+    """For people."""
+    measures = ("rate", "p50_us", "p99_us", "p999_us")
+    lines = [
+        [kind.name, *(f"{found.median(kind, HALF, measure):,.0f}" for measure in measures)]
+        for kind, shape in found.figures
+        if shape == HALF
+    ]
+    return table(["open loop, half of its peak", "1/s", "p50 us", "p99 us", "p99.9 us"], lines)
