@@ -390,7 +390,7 @@ impl Run {
                         .tell("began", &[life.epoch, life.engine.sequence(), recovered.inputs]);
                     self.trace.remark(|| format!("{recovered:?}"));
                     self.life = life;
-                    let rotten = rot.and_then(|rot| rot.unvouched);
+                    let rotten = rot.as_ref().and_then(|rot| rot.unvouched);
                     self.played.unread += u64::from(rot.is_some());
                     self.unread.extend(rot);
                     // A snapshot holds all that was there when it was taken.

@@ -3,7 +3,7 @@
 use super::{SimulatedDisk, State, vouch};
 
 /// A bit that was flipped in what was synced.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Rot {
     /// The segment or the snapshot; `None` is the key file.
     pub segment: Option<u64>,
@@ -11,6 +11,8 @@ pub struct Rot {
     pub offset: usize,
     pub(super) bit: u8,
     pub(super) made: u64,
+    /// Of the key file, the line as it was and as it is: another file of that name may hold it too.
+    line: Option<[Vec<u8>; 2]>,
     /// The sequence from which on inputs may be lost by it unnoticed: it stands where nothing says any more that it was synced.
     pub unvouched: Option<u64>,
 }
@@ -25,6 +27,7 @@ impl State {
             offset: self.random.below(file.durable.len().max(1)),
             bit: 1 << self.random.below(8),
             made: file.made,
+            line: None,
             unvouched: None,
         };
         for bytes in [&mut file.durable, &mut file.cached] {
@@ -69,15 +72,17 @@ impl SimulatedDisk {
             Some(segment) => state.files.get_mut(&segment)?,
             None => &mut state.keys,
         };
+        let good = segment.is_none().then(|| line(&file.durable, offset).to_vec());
+        file.durable[offset] ^= bit;
+        file.cached[offset] ^= bit;
         let rot = Rot {
             segment,
             offset,
             bit,
             made: file.made,
+            line: good.map(|good| [good, line(&file.durable, offset).to_vec()]),
             unvouched,
         };
-        file.durable[offset] ^= bit;
-        file.cached[offset] ^= bit;
         let number = segment.unwrap_or(0);
         state.trace.tell("rot", &[number, offset as u64, u64::from(bit)]);
         state.trace.remark(|| format!("{rot:?}"));
@@ -110,6 +115,20 @@ impl SimulatedDisk {
                     *byte ^= rot.bit;
                 }
             }
+        } else if let Some([good, rotten]) = rot.line.filter(|[_, rotten]| !rotten.is_empty()) {
+            for bytes in [&mut state.keys.durable, &mut state.keys.cached] {
+                if let Some(at) = bytes.windows(rotten.len()).position(|line| line == rotten) {
+                    bytes.splice(at..at + rotten.len(), good.iter().copied());
+                }
+            }
         }
     }
+}
+
+/// The line that a byte stands in, without its end.
+fn line(bytes: &[u8], at: usize) -> &[u8] {
+    let is_end = |byte: &u8| *byte == b'\n';
+    let begin = bytes[..at].iter().rposition(is_end).map_or(0, |end| end + 1);
+    let end = bytes[at..].iter().position(is_end).map_or(bytes.len(), |end| at + end);
+    &bytes[begin..end]
 }
