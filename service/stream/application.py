@@ -19,6 +19,8 @@ import faust
 import structlog
 from confluent_kafka.admin import AdminClient
 from faust.auth import SSLCredentials
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from mode.threads import WorkerThread
 
 import engine
 from service import clients
@@ -34,6 +36,17 @@ _METADATA_S: Final = 5.0
 Kind = Literal["labels", "outcomes", "control"]
 
 _log = structlog.get_logger()
+
+
+class _Abandoned(WorkerThread):
+    """The consumer's thread: one that still waits for a broker that hangs does not keep the process from ending."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.daemon = True
+
+
+AIOKafkaConsumerThread.Worker = _Abandoned
 
 
 @dataclass(frozen=True)
