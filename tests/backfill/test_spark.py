@@ -21,9 +21,10 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.backfill import job
+from features import Amount, Hour, Plan
+from service.backfill import job, mapping
 from service.backfill.mapping import Mapping
-from service.backfill.program import Program
+from service.backfill.program import Program, planned
 from service.backfill.refused import TooManyBad
 from service.backfill.source import Source
 from service.cli import main
@@ -161,6 +162,27 @@ def test_assessments_on_spark_are_those_of_one_machine(session: Any, tmp_path: P
     assert two.refused > 100
     with pytest.raises(TooManyBad, match=r"log\.parquet, row \d+, column .*; \d+ rows are refused by now, 50 may be"):
         spark.run(replace(asked, output=tmp_path / "strict", max_bad=50), session)
+
+
+@pytest.mark.slow
+def test_a_plan_without_entities_folds_nothing_and_a_damaged_file_is_told_by_name(session: Any, tmp_path: Path) -> None:
+    plan = Plan(name="own", currency="EUR", entities=(), features=[Amount("amount"), Hour("hour")]).compile()
+    (tmp_path / "in.csv").write_text("Time,Amount,Class\n0,149.62,0\n1e+05,2.69,1\n")
+    asked = job.Job(
+        source=Source(str(tmp_path / "in.csv")),
+        output=tmp_path,
+        program=replace(planned(plan, 0), hash_key=KEY),
+        mapping=mapping.read("ulb").model_copy(update={"numbers": {}}),
+        wanted=job.Wanted(assessments=False, features="float64"),
+    )
+    _both(asked, session, tmp_path)
+    assert parts(tmp_path / "two").select(["amount", "hour"]).to_pylist() == [
+        {"amount": 149.62, "hour": 0.0},
+        {"amount": 2.69, "hour": 3.0},
+    ]
+    (tmp_path / "bad.csv").write_text("Time,Amount,Class\n0,149.62,0,1\n")
+    with pytest.raises(ValueError, match=r"bad\.csv: cannot be read: CSV parse error"):
+        spark.run(replace(asked, source=Source(str(tmp_path / "bad.csv")), output=tmp_path / "three"), session)
 
 
 @pytest.mark.slow
