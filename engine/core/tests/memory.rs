@@ -114,7 +114,7 @@ fn fold(history: &mut History, plan: &Plan, keys: Keys, number: u64, of: u64, st
     let mut entities = [None; MAX_ENTITIES];
     entities[..2].copy_from_slice(&[key(1), key(2)]);
     let event_time = EventTime(START_US + number as i64 * step_us - (scattered(number + 7) % 3_600_000_000) as i64);
-    let kind = if number % 3 == 0 {
+    let kind = if number.is_multiple_of(3) {
         Kind::Withdrawal
     } else {
         Kind::Purchase
@@ -125,14 +125,14 @@ fn fold(history: &mut History, plan: &Plan, keys: Keys, number: u64, of: u64, st
             event_time,
             utc_offset_minutes: 0,
             kind,
-            amount: (number % 11 != 0).then_some(AmountMinor((number % 1_000) as i64)),
+            amount: (!number.is_multiple_of(11)).then_some(AmountMinor((number % 1_000) as i64)),
             entities,
             numbers: [f64::NAN; MAX_NUMBERS],
         },
     );
-    if number % 9 == 0 {
+    if number.is_multiple_of(9) {
         let transaction = KeyHash(u128::from(number));
-        let fraud = Some(number % 18 == 0);
+        let fraud = Some(number.is_multiple_of(18));
         history.label(
             plan,
             &Labelled {

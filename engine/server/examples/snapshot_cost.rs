@@ -99,6 +99,9 @@ fn fill(engine: &mut Engine, inputs: i64) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Microseconds from arrival to answer; and of each turn, on a core and by the clock.
+type Measured = (Vec<f64>, Vec<(f64, f64)>);
+
 /// Answers purchases from `next` on that arrive at a rate, for a time or until the snapshot is taken. Gives microseconds from
 /// arrival to answer, and of each turn: on a core, and by the clock.
 fn arrivals(
@@ -107,7 +110,7 @@ fn arrivals(
     next: &mut i64,
     rate: f64,
     time: Duration,
-) -> Result<(Vec<f64>, Vec<(f64, f64)>), Failed> {
+) -> Result<Measured, Failed> {
     let (mut waited, mut kept) = (Vec::new(), Vec::new());
     let (mut drain, mut answers) = (Vec::new(), Vec::new());
     let (tell, told) = sync_channel(1);

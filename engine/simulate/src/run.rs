@@ -13,7 +13,7 @@ use crate::{
     random::Random,
     scenario::{DAY_US, HOUR_US, Rows, SECRET, Scenario},
     trace::Trace,
-    truth::{Checked, Seen, Truth},
+    truth::{Checked, Left, Seen, Truth},
 };
 
 /// What playing a seed came to.
@@ -403,11 +403,13 @@ impl Run {
                     self.truth.recovered(
                         &self.scenario,
                         &self.life.engine,
-                        inputs,
-                        needed,
-                        rotten,
-                        &self.disk.rewritten(),
-                        &recovered,
+                        Left {
+                            inputs,
+                            needed,
+                            rotten,
+                            rewritten: &self.disk.rewritten(),
+                            recovered: &recovered,
+                        },
                         &mut self.random,
                     )?;
                     return Ok(());

@@ -1,7 +1,10 @@
 //! The oracle: what was accepted, in order, and what that obliges the scorer to. It predicts every answer from the list of
 //! accepted inputs alone, and after a death compares what came back with what was promised.
+
 mod answers;
 mod recovered;
+
+pub use recovered::Left;
 
 use std::collections::{BTreeMap, VecDeque};
 

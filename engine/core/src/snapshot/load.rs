@@ -174,7 +174,7 @@ impl State {
         let ids = u64::from_le_bytes(number(bytes)?);
         let mut programs = Vec::new();
         for _ in 0..u16::from_le_bytes(number(bytes)?) {
-            programs.push(Read::read(engine, bytes)?);
+            programs.push(Read::next(engine, bytes)?);
         }
         if !bytes.is_empty() {
             return Err(Unreadable);
@@ -245,7 +245,7 @@ impl State {
 }
 
 impl Read {
-    fn read(engine: &mut Engine, bytes: &mut &[u8]) -> Result<Read, Unreadable> {
+    fn next(engine: &mut Engine, bytes: &mut &[u8]) -> Result<Read, Unreadable> {
         let complete_since = EventTime(i64::from_le_bytes(number(bytes)?));
         let name = str::from_utf8(long(bytes)?).map_err(|_| Unreadable)?;
         let (plan, policy) = (long(bytes)?, long(bytes)?);

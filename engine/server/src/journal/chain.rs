@@ -21,11 +21,11 @@ pub enum Broken {
     /// A part of a segment is not as it was written.
     Chunk {
         /// What is before it.
-        at: Tail,
+        at: Box<Tail>,
         /// What is wrong.
         damage: Damage,
         /// The segment behind.
-        next: Option<Header>,
+        next: Option<Box<Header>>,
     },
     /// A segment's header is not as it was written.
     Header(u64),

@@ -188,9 +188,9 @@ pub fn read_on(
             }
             Err(Stopped { at, damage }) => {
                 return Err(Broken::Chunk {
-                    at,
+                    at: Box::new(at),
                     damage,
-                    next: chain.get(place + 1).cloned(),
+                    next: chain.get(place + 1).cloned().map(Box::new),
                 });
             }
         };

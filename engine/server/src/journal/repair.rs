@@ -114,13 +114,14 @@ impl Plan {
         match broken {
             Broken::Chunk { at, next, .. } => {
                 let segment = at.end.segment;
+                let follower = next.map(|next| *next).or(follower);
                 // One that was rewritten says itself where it ends, so no beginning of it can be kept.
                 if self.rewritten(segment)?.is_some() {
                     self.hidden.insert(segment);
-                    return self.behind_the_older(segment, next.or(follower));
+                    return self.behind_the_older(segment, follower);
                 }
                 self.cut.insert(segment);
-                self.accept(&at, next.or(follower).as_ref())
+                self.accept(&at, follower.as_ref())
             }
             Broken::Header(segment) => {
                 let is_newest =

@@ -240,10 +240,9 @@ impl<T: Time> Queue<T> {
         }
         engine.drain(now, asked, answers);
         self.measure(began_ns, costs);
-        let taken = !answers
+        !answers
             .drain(..)
-            .any(|answer| matches!(answer, Answer::Refused(Refusal::JournalFull | Refusal::Recovering)));
-        taken
+            .any(|answer| matches!(answer, Answer::Refused(Refusal::JournalFull | Refusal::Recovering)))
     }
 
     /// Admits what waits, in order, each to the rung on which it will be answered in time with those before it; up to the

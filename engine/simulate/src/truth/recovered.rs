@@ -20,20 +20,30 @@ use crate::{
     scenario::{Rows, START_US, Scenario},
 };
 
+/// What a death left, as the disk tells it.
+pub struct Left<'a> {
+    /// How many of the inputs that are in the state the journal still holds.
+    pub inputs: u64,
+    /// What a receipt had to say for its input to be there.
+    pub needed: Durability,
+    /// The sequence from which on bit rot may have taken inputs.
+    pub rotten: Option<u64>,
+    /// The inputs whose segments were rewritten, with the erasure that each honours.
+    pub rewritten: &'a [(Range<u64>, u64)],
+    /// What the recovery found.
+    pub recovered: &'a Recovered,
+}
+
 impl Truth {
-    /// A new life has taken in what was left. `needed` is what a receipt had to say for an input to be there. `rotten` is the
-    /// sequence from which on bit rot may have taken inputs.
-    pub fn recovered(
-        &mut self,
-        scenario: &Scenario,
-        engine: &Engine,
-        inputs: u64,
-        needed: Durability,
-        rotten: Option<u64>,
-        rewritten: &[(Range<u64>, u64)],
-        recovered: &Recovered,
-        random: &mut Random,
-    ) -> Checked {
+    /// A new life has taken in what was left.
+    pub fn recovered(&mut self, scenario: &Scenario, engine: &Engine, left: Left, random: &mut Random) -> Checked {
+        let Left {
+            inputs,
+            needed,
+            rotten,
+            rewritten,
+            recovered,
+        } = left;
         let gone = self.entries.iter().map(|entry| entry.gone_from_state).collect();
         self.lives.insert(self.numbers_from, (self.before, gone));
         self.numbers_from = recovered.next_segment;
