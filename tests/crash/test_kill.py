@@ -46,9 +46,11 @@ LOADED = {
 }
 """Places that are passed under load, and between which calls the scorer dies there.
 
-A drain holds one input at the least, so appends are counted beyond LEAST; between syncs come many.
-The last leaves half a line behind, which the next start replaces.
+A drain holds one input at the least, so appends are counted beyond LEAST; between syncs come many, unless answers wait for
+them (EAGER). The last leaves half a line behind, which the next start replaces.
 """
+EAGER = 6
+"""So many times the syncs where answers wait for each: on a quick disk one of them carries one input."""
 STARTING = ["keys.before", "keys.after", "remove.before", "remove.after", "renew.before", "renew.after"]
 """Places that a start passes, on what the life before has left."""
 RETAINING = ["remove.before:4", "remove.after:4", "keys.before:2", "keys.after:2"]
@@ -104,7 +106,8 @@ def lives(path: Path, log: Log, promise: str, places: Iterable[str], draw: rando
                 # So that this life owes no snapshot before it has taken 500 inputs, of which 256 may be in flight.
                 with recovered(path) as (server, _):
                     server.snapshot()
-            least, most = LOADED[place]
+            times = EAGER if promise == "synced" and place.startswith("sync.") else 1
+            least, most = (times * call for call in LOADED[place])
             dies_at(path, log, f"{place}:{draw.randint(least, most) if PROVE else least}", promise=promise)
         count += 1
     for _ in range(RANDOM):
