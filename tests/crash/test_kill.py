@@ -46,8 +46,8 @@ LOADED = {
 }
 """Places that are passed under load, and between which calls the scorer dies there.
 
-A drain holds one input at the least, so appends are counted beyond LEAST; between syncs come many, unless answers wait for
-them (EAGER). The last leaves half a line behind, which the next start replaces.
+A drain holds one input at the least, so appends are counted beyond LEAST; between syncs come many, unless answers
+wait for them (EAGER). The last leaves half a line behind, which the next start replaces.
 """
 EAGER = 6
 """So many times the syncs where answers wait for each: on a quick disk one of them carries one input."""
