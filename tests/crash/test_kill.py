@@ -22,7 +22,7 @@ ROUNDS, RANDOM, KILLS = (4, 3, 200) if PROVE else (1, 1, 20)
 LEAST = 200
 """Acknowledged in a life before it is killed: below that a kill shows nothing."""
 VOID = 4
-"""Lives at one place that may fall below it, each twice as long as the one before."""
+"""Lives at one place that may show nothing, before the one that does."""
 SIDE_BY_SIDE = 2
 """Scorers that live and die at the same time, each in a folder of its own."""
 
@@ -64,25 +64,38 @@ def side_by_side(live: Callable[[str], int], each: Iterable[str]) -> int:
 
 
 def dies_at(path: Path, log: Log, place: str, call: int, **journal: object) -> None:
-    """A life that ends at the so-many-th call of a place.
+    """A life that serves and ends at the so-many-th call of a place.
 
-    How much is acknowledged until then is the disk's affair and the machine's: a life that came to serve and
-    acknowledged less than LEAST shows nothing, and the next one goes on twice as long.
+    How much is acknowledged until then is the disk's affair and the machine's: a life that acknowledged less than
+    LEAST shows nothing, and the next one goes on twice as long.
     """
-    starting = place in STARTING and "retain_bytes" not in journal
     for void in range(VOID + 1):
         before = len(log.answers)
         with process(path, die=f"{place}:{call << void}", **journal) as life:
-            if life.port is not None:
-                streams = load(path, life.port, log)
-                for stream in streams:
-                    stream.join(90)
-                assert not any(stream.is_alive() for stream in streams)
+            assert life.port is not None
+            streams = load(path, life.port, log)
+            for stream in streams:
+                stream.join(90)
+            assert not any(stream.is_alive() for stream in streams)
             assert life.process.wait(10) == -signal.SIGKILL, f"{place} was not reached"
-        assert (life.port is None) == starting
-        if starting or len(log.answers) - before >= LEAST:
+        if len(log.answers) - before >= LEAST:
             return
     raise AssertionError(f"{place}: below its load {VOID + 1} times")
+
+
+def dies_starting(path: Path, log: Log, place: str, draw: random.Random, **journal: object) -> None:
+    """A start that ends at a place.
+
+    What the last life left, a segment made ready or none, is its moment's affair: after a start that has nothing to do
+    at the place comes one more life under load, and then the next start.
+    """
+    for _ in range(VOID + 1):
+        with process(path, die=f"{place}:1", **journal) as life:
+            if life.port is None:
+                assert life.process.wait(10) == -signal.SIGKILL
+                return
+        dies_at_random(path, log, draw, **journal)
+    raise AssertionError(f"{place}: nothing to do there at {VOID + 1} starts")
 
 
 def dies_at_random(path: Path, log: Log, draw: random.Random, **journal: object) -> None:
@@ -106,7 +119,7 @@ def lives(path: Path, log: Log, promise: str, places: Iterable[str], draw: rando
     count = 0
     for place in places:
         if place in STARTING:
-            dies_at(path, log, place, 1, promise=promise)
+            dies_starting(path, log, place, draw, promise=promise)
         else:
             if place.startswith(("snapshot.", "publish.")):
                 # So that this life owes no snapshot before it has taken 500 inputs, of which 256 may be in flight.
