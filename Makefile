@@ -68,8 +68,8 @@ test-python: $(ENGINE) $(BESIDE) $(if $(shell command -v mvn),kafka)
 kafka: .venv/.requirements  ## The jars of the broker that tests start, kept in a cache between runs.
 	$(BIN)/python -m service.demo.kafka.jars
 
-bench: $(ENGINE) $(BESIDE)  ## Speed beside the best that could be assembled instead: a table, and build/bench.json.
-	$(BIN)/python -m benchmarks
+bench: $(ENGINE) $(BESIDE)  ## Speed beside the best that could be assembled instead: a table, and build/bench.json; ROWS="serve journal" for some.
+	$(BIN)/python -m benchmarks $(ROWS)
 
 prove: $(ENGINE) $(BESIDE)  ## The tests again, with the full counts of what is random.
 	FRAUDGATE_PROVE=1 $(BIN)/python -m pytest -q tests

@@ -86,7 +86,7 @@ class Found:
 def run(folder: Path, size: serve.Size) -> Found:
     """Prepares and measures. A method that fails stops the run."""
     smoke = size.rounds == 1
-    prepared = stage.prepare(folder, size.days)
+    prepared = stage.prepare(folder, size.history)
     path = folder / "backfill.parquet"
     rows = _prepare(path, smoke=smoke)
     rounds = min(size.rounds, 3)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from benchmarks import serve, servers, traffic
+from benchmarks import serve, servers
 from benchmarks.machine import on_core, two_cores
 from benchmarks.report import Row, table
 from benchmarks.serve import BUSY, Found, Shape, Size
@@ -26,11 +26,11 @@ LONGER: Final = 5
 def run(folder: Path, size: Size, kinds: Sequence[Kind]) -> Found:
     """Measures servers that are built. Raises what its parts raise."""
     server_core, load_core = two_cores()
-    stage = prepare(folder, size.days)
+    stage = prepare(folder, size.history)
     found = Found()
     longer = replace(size, seconds=LONGER * size.seconds)
     with servers.running(stage, server_core, kinds) as all_running:
-        next_number = dict.fromkeys(all_running, size.days * traffic.A_DAY)
+        next_number = dict.fromkeys(all_running, size.history.transactions)
         for _ in range(size.rounds):
             for server in all_running:
                 with on_core(load_core):

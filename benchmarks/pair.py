@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import serve, servers, traffic
+from benchmarks import serve, servers
 from benchmarks.machine import on_core, two_cores
 from benchmarks.report import Row, table
 from benchmarks.serve import Found, Shape, Size
@@ -17,10 +17,10 @@ def run(folder: Path, size: Size, kinds: tuple[Kind, Kind], shapes: Sequence[Sha
     """Prepares, builds and measures. Raises what its parts raise."""
     server_core, load_core = two_cores()
     servers.build()
-    stage = prepare(folder, size.days)
+    stage = prepare(folder, size.history)
     found = Found()
     with servers.running(stage, server_core, kinds) as both:
-        next_number = dict.fromkeys(both, size.days * traffic.A_DAY)
+        next_number = dict.fromkeys(both, size.history.transactions)
         for turn in range(size.rounds):
             for shape in shapes:
                 # Who goes first in a round goes second in the next.

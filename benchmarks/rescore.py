@@ -32,7 +32,9 @@ PREFIX: Final = "rescore/"
 FEATURES: Final = 15
 # Trees and leaves: what `fraudgate train` teaches by default, and a teacher of the size that clouds are for.
 TEACHERS: Final = ((150, 8), (500, 63))
-MESSAGES: Final = 16
+# Rows that teachers learn from, and messages of BATCH rows: of the whole, and where only answers count.
+WHOLE: Final = (20_000, 16)
+SMOKE: Final = (2_000, 2)
 PART: Final = 1 << 16
 
 
@@ -62,9 +64,10 @@ def run(folder: Path, size: Size) -> Found:
     """Measures; who goes first in a round goes second in the next."""
     found = Found()
     core, _ = two_cores()
-    rows, messages = _messages()
+    learnt, number = SMOKE if size.rounds == 1 else WHOLE
+    rows, messages = _messages(number)
     for shape in TEACHERS:
-        teacher = _teacher(*shape)
+        teacher = _teacher(*shape, learnt)
         with on_core(core):
             for turn in range(size.rounds):
                 if turn % 2 == 0:
@@ -112,9 +115,9 @@ def _named(teacher: tuple[int, int]) -> str:
     return f"{teacher[0]} trees x {teacher[1]}"
 
 
-def _teacher(trees: int, leaves: int) -> Teacher:
+def _teacher(trees: int, leaves: int, learnt: int) -> Teacher:
     draw = np.random.default_rng(1)
-    rows = draw.normal(size=(20_000, FEATURES)).astype(np.float32)
+    rows = draw.normal(size=(learnt, FEATURES)).astype(np.float32)
     fraud = rows @ draw.normal(size=FEATURES) + draw.normal(size=len(rows)) > 5.0
     parameters = {
         "objective": "binary",
@@ -137,11 +140,11 @@ def _teacher(trees: int, leaves: int) -> Teacher:
     )
 
 
-def _messages() -> tuple[np.ndarray, list[Message]]:
+def _messages(number: int) -> tuple[np.ndarray, list[Message]]:
     draw = np.random.default_rng(2)
-    rows = draw.normal(size=(MESSAGES * BATCH, FEATURES)).astype("<f4")
+    rows = draw.normal(size=(number * BATCH, FEATURES)).astype("<f4")
     made = []
-    for i in range(MESSAGES):
+    for i in range(number):
         sequence = np.arange(1 + i * BATCH, 1 + (i + 1) * BATCH, dtype="<u8")
         request = rescore_pb2.RescoreRequest(
             pop="ams1",

@@ -45,17 +45,17 @@ SHAPES: Final = (LONE, Shape("unary", 8), BUSY, STREAM, BATCH)
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: days of history, rounds, and of each shape in each round calls to warm up and seconds."""
+    """How much is measured: the history, rounds, and of each shape in each round calls to warm up and seconds."""
 
-    days: int
+    history: traffic.Span
     rounds: int
     warm_up: int
     seconds: float
 
 
 # The history is longer than the longest reach (30 days, 7 days ago) and what may come late after it.
-WHOLE: Final = Size(days=75, rounds=7, warm_up=200, seconds=0.7)
-SMOKE: Final = Size(days=45, rounds=1, warm_up=50, seconds=0.01)
+WHOLE: Final = Size(traffic.Span.of(days=75), rounds=7, warm_up=200, seconds=0.7)
+SMOKE: Final = Size(traffic.Span.of(days=45, a_day=960), rounds=1, warm_up=50, seconds=0.01)
 
 
 @dataclass
@@ -88,10 +88,10 @@ def run(folder: Path, size: Size) -> Found:
     """Prepares, builds and measures. Raises what its parts raise: a server or load that fails stops everything."""
     server_core, load_core = two_cores()
     servers.build()
-    stage = prepare(folder, size.days)
+    stage = prepare(folder, size.history)
     found = Found()
     with servers.running(stage, server_core) as all_running:
-        next_number = dict.fromkeys(all_running, size.days * traffic.A_DAY)
+        next_number = dict.fromkeys(all_running, size.history.transactions)
         for _ in range(size.rounds):
             for shape in SHAPES:
                 for server in all_running:
@@ -124,7 +124,7 @@ def load(
         "first": first,
         "program": PROGRAM,
         "start_us": traffic.START_US,
-        "step_us": traffic.STEP_US,
+        "step_us": size.history.step_us,
         "customers": traffic.CUSTOMERS,
         "terminals": traffic.TERMINALS,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -81,29 +82,30 @@ class Stage:
         return parquet.read_table(self.path / "labels.parquet")
 
 
-def prepare(path: Path, days: int) -> Stage:
-    """Make the folder anew, with a history of that many days."""
+@cache
+def prepare(path: Path, span: traffic.Span) -> Stage:
+    """Make the folder anew, once for all that ask for this history."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     stage = Stage(path)
     certificates.make(stage.certificates.path, clients=[CLIENT])
     (path / "plan.json").write_bytes(handbook.PLAN.compile().json)
     (path / "policy.json").write_bytes(json.dumps(POLICY, sort_keys=True, separators=(",", ":")).encode())
-    transactions, labels = traffic.history(days)
+    transactions, labels = traffic.history(span)
     parquet.write_table(transactions, path / "transactions.parquet")
     parquet.write_table(labels, path / "labels.parquet")
-    seen = _training_set(transactions, labels)
-    now_us = int(seen.event_time_us[-1]) + traffic.STEP_US
+    seen = _training_set(transactions, labels, TRAINING_DAYS * traffic.DAY_US // span.step_us)
+    now_us = int(seen.event_time_us[-1]) + span.step_us
     train(Sets.at(seen, now_us), SPEC).write(path / "model")
     return stage
 
 
-def _training_set(transactions: pa.Table, labels: pa.Table) -> TrainingSet:
-    """The last days, as the engine sees them after the days before."""
+def _training_set(transactions: pa.Table, labels: pa.Table, newest: int) -> TrainingSet:
+    """So many of the newest, as the engine sees them after those before."""
     plan = handbook.PLAN.compile()
     rows = fold(plan, transactions, labels, complete_since_us=traffic.COMPLETE_SINCE_US)
     frauds = pc.is_in(transactions["transaction_id"], labels["transaction_id"])
-    last = slice(-TRAINING_DAYS * traffic.A_DAY, None)
+    last = slice(-newest, None)
     return TrainingSet(
         rows=rows[last],
         fraud=frauds.to_numpy()[last],

@@ -51,7 +51,7 @@ class Found:
 def run(folder: Path, size: Size) -> Found:
     """Prepares and measures. Raises what its parts raise."""
     core, other = two_cores()
-    stage = prepare(folder, size.days)
+    stage = prepare(folder, size.history)
     found = Found()
     whole = size.rounds > 1
     shutil.rmtree(folder / "kafka", ignore_errors=True)
@@ -62,18 +62,26 @@ def run(folder: Path, size: Size) -> Found:
     try:
         for turn in range(min(size.rounds, 3)):
             for who in (DOOR, AGENT) if turn % 2 == 0 else (AGENT, DOOR):
-                _measure(found, who, stage, broker, core, RECORDS[who] if whole else SMOKE, size.days)
+                topics = _topics(broker)
+                records = RECORDS[who] if whole else SMOKE
+                _fill(broker, topics["transactions"], size.history, records)
+                _measure(found, who, stage, broker, core, topics, records)
     finally:
         broker.kill()
     return found
 
 
-def _measure(found: Found, who: str, stage: Stage, broker: Broker, core: int, records: int, days: int) -> None:
+def _topics(broker: Broker) -> dict[str, str]:
     name = f"bench-{time.time_ns()}"
     topics = {"pop": name, "transactions": f"{name}.in", "decisions": f"{name}.out"}
     topics |= {"dead_letters": f"{name}.dead", "lease": f"{name}.lease"}
     broker.create(*(topic for use, topic in topics.items() if use != "pop"))
-    _fill(broker, topics["transactions"], range(days * traffic.A_DAY, days * traffic.A_DAY + records))
+    return topics
+
+
+def _measure(
+    found: Found, who: str, stage: Stage, broker: Broker, core: int, topics: dict[str, str], records: int
+) -> None:
     with _running(who, stage, broker, topics, core) as process:
         first, began, cpu = _decided(broker, topics["decisions"], process, 1), time.monotonic(), _cpu_s(process.pid)
         last = _decided(broker, topics["decisions"], process, records)
@@ -109,10 +117,11 @@ def _running(
         process.communicate()
 
 
-def _fill(broker: Broker, topic: str, numbers: range) -> None:
-    transactions, _ = traffic.history((numbers.stop + traffic.A_DAY - 1) // traffic.A_DAY)
+def _fill(broker: Broker, topic: str, history: traffic.Span, records: int) -> None:
+    """So many, that go on where the history ended."""
+    transactions, _ = traffic.history(traffic.Span(history.transactions + records, history.step_us))
     producer = Producer(broker.plain(**{"queue.buffering.max.messages": 1_000_000, "linger.ms": 20}))
-    rows = transactions.slice(numbers.start, len(numbers)).to_pylist()
+    rows = transactions.slice(history.transactions).to_pylist()
     for row in rows:
         made = transaction_pb2.Transaction(
             id=row["transaction_id"],

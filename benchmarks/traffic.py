@@ -6,7 +6,7 @@ Fraud Detection Handbook's: 9,600 transactions a day of 4,990 customers at 10,00
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +28,25 @@ COMPROMISED_DAYS: Final = 28
 LABEL_DELAY_US: Final = 2 * DAY_US
 
 
-def history(days: int) -> tuple[pa.Table, pa.Table]:
-    """Transactions of so many days, and their labels, as the engine folds them: see `engine.Folder`."""
-    numbers = np.arange(days * A_DAY, dtype=np.uint64)
+class Span(NamedTuple):
+    """How many transactions, and the time from one to the next."""
+
+    transactions: int
+    step_us: int = STEP_US
+
+    @classmethod
+    def of(cls, days: int, a_day: int = A_DAY) -> Span:
+        """So many days of so many each."""
+        return cls(days * a_day, DAY_US // a_day)
+
+
+def history(span: Span) -> tuple[pa.Table, pa.Table]:
+    """Its transactions, and their labels, as the engine folds them: see `engine.Folder`."""
+    numbers = np.arange(span.transactions, dtype=np.uint64)
     customer = (np.sqrt(_unit(numbers, 1)) * CUSTOMERS).astype(np.int64)
     terminal = (_unit(numbers, 2) * TERMINALS).astype(np.int64)
     amount = (_unit(numbers, 3) * HIGHEST_AMOUNT_MINOR).astype(np.int64)
-    event_time = START_US + numbers.astype(np.int64) * STEP_US
+    event_time = START_US + numbers.astype(np.int64) * span.step_us
     transactions = pa.table(
         {
             "transaction_id": [f"bench-{number:012}" for number in range(len(numbers))],

@@ -32,7 +32,7 @@ def whole_windows(transactions: pa.Table) -> np.ndarray:
 
 
 def test_the_peers_see_what_the_engine_sees() -> None:
-    transactions, labels = traffic.history(DAYS)
+    transactions, labels = traffic.history(traffic.Span.of(DAYS))
     whole = whole_windows(transactions)
     engine, peers = rows_of_the_engine(transactions, labels)[whole], rows_of_the_peers(transactions, labels)[whole]
     assert (engine[:, -1] > 0).any()
@@ -40,7 +40,7 @@ def test_the_peers_see_what_the_engine_sees() -> None:
 
 
 def test_the_peers_see_the_same_when_transactions_come_out_of_order() -> None:
-    transactions, labels = traffic.history(DAYS)
+    transactions, labels = traffic.history(traffic.Span.of(DAYS))
     places = np.arange(len(transactions)) + np.random.default_rng(1).uniform(0, 200, len(transactions))
     transactions = transactions.take(np.argsort(places))
     whole = whole_windows(transactions)

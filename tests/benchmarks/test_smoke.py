@@ -20,8 +20,7 @@ def test_every_server_answers_in_every_shape_without_an_error(tmp_path: Path) ->
 
     rows = {row["name"]: row for row in json.loads(out.read_text())["rows"]}
     benchmarks = (serve, journal, state, outage, rescore, stream, backfill)
-    prefixes = tuple(each.PREFIX for each in benchmarks)
-    assert all(name.startswith(prefixes) for name in rows)
+    assert {name.partition("/")[0] + "/" for name in rows} == {each.PREFIX for each in benchmarks}
     assert all(math.isfinite(row["value"]) for row in rows.values())
     for kind in servers.KINDS:
         assert rows[f"serve/{kind.name}/resident"]["value"] > 1
@@ -38,3 +37,13 @@ def test_every_server_answers_in_every_shape_without_an_error(tmp_path: Path) ->
     assert len([name for name in asked if name.startswith(backfill.PREFIX)]) == 6
     assert len([name for name in asked if name.startswith(state.PREFIX)]) == 4
     assert all(name.partition("/")[2] in done.stdout for name in asked)
+
+
+def test_one_benchmark_is_run_by_its_name_and_an_unknown_one_is_named(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "--out", str(out)]
+    subprocess.run([*command, "state"], cwd=servers.ROOT, check=True, capture_output=True, timeout=300)
+    assert {row["name"].partition("/")[0] for row in json.loads(out.read_text())["rows"]} == {"state"}
+    refused = subprocess.run([*command, "steak"], cwd=servers.ROOT, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 2
+    assert "steak: there are serve, journal, state" in refused.stderr
