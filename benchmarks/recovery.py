@@ -60,7 +60,8 @@ def _printed(folder: Path, example: str, *words: int) -> Any:
 def rows(prefix: str, found: Found) -> list[Row]:
     """Every figure that something is asked of, and what it was measured with."""
     snapshot = found.snapshot
-    with_one, without = snapshot["with"], snapshot["without"]
+    clock, core = snapshot["by_the_clock"], snapshot["on_the_core"]
+    under_way = f"p99.9 with a snapshot under way over without, {snapshot['arrivals_a_second']:,.0f} a second"
     held = f"{found.shape.held:,} inputs"
     replayed = [
         at_least(
@@ -73,12 +74,15 @@ def rows(prefix: str, found: Found) -> list[Row]:
         *replayed,
         at_least(f"{prefix}replay over loading, {held}", snapshot["ratio"], "x", 10),
         at_most(f"{prefix}start from a snapshot, {held}", snapshot["start_s"], "s", 5),
-        Row(f"{prefix}a slice of a snapshot, median", snapshot["turns"]["p50_us"], "us"),
-        at_most(f"{prefix}a slice of a snapshot, longest on the core", snapshot["turns"]["most_us"], "us", 50),
-        at_most(
-            f"{prefix}p99.9 with a snapshot under way over without, {snapshot['arrivals_a_second']:,.0f} a second",
-            with_one["p999_us"] / without["p999_us"],
-            "x",
-            1.5,
-        ),
+        Row(f"{prefix}a slice of a snapshot, median on the core", core["slices"]["p50_us"], "us"),
+        at_most(f"{prefix}a slice of a snapshot, longest on the core", core["slices"]["most_us"], "us", 50),
+        Row(f"{prefix}a slice of a snapshot, longest by the clock", clock["slices"]["most_us"], "us"),
+        Row(f"{prefix}a snapshot's cut, longest on the core", core["cuts"]["most_us"], "us"),
+        at_most(f"{prefix}{under_way}", _tail(clock), "x", 1.5),
+        Row(f"{prefix}{under_way}, on the core", _tail(core), "x"),
     ]
+
+
+def _tail(measured: dict[str, Any]) -> float:
+    ratio: float = measured["with"]["p999_us"] / measured["without"]["p999_us"]
+    return ratio

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use crate::{
     assessment::Assessment,
     keyed::ByKey,
-    snapshot::{Piece, Pieces},
+    snapshot::{Buffers, Piece, Pieces},
     transaction::KeyHash,
 };
 
@@ -198,17 +198,18 @@ impl Known {
         self.sweep.as_mut().and_then(|sweep| sweep.pieces.take())
     }
 
-    /// Takes the buffer of a piece that was sealed, or gives it back when nothing is written any more.
-    pub fn reuse(&mut self, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        match &mut self.sweep {
-            Some(sweep) if sweep.next < sweep.until => sweep.pieces.reuse(bytes),
-            Some(_) | None => Some(bytes),
+    /// Has buffers at hand for what is still to be written.
+    pub fn refill(&mut self, buffers: &mut Buffers) {
+        if let Some(sweep) = self.sweep.as_mut().filter(|sweep| sweep.next < sweep.until) {
+            sweep.pieces.refill(buffers);
         }
     }
 
-    /// Ends the sweep, whether or not all was written.
-    pub fn end_sweep(&mut self) {
-        self.sweep = None;
+    /// Ends the sweep, whether or not all was written, and gives its buffers back.
+    pub fn end_sweep(&mut self, buffers: &mut Buffers) {
+        if let Some(sweep) = self.sweep.take() {
+            sweep.pieces.end(buffers);
+        }
     }
 
     /// The most ids that are known.

@@ -33,6 +33,7 @@ use crate::{
     policy::Policy,
     program::{Program, Whose},
     rescore::Spool,
+    snapshot::Buffers,
     transaction::{Clock, EventTime},
 };
 
@@ -65,6 +66,8 @@ pub struct Engine {
     /// How far streams were taken in.
     pub(crate) offsets: Offsets,
     journal: Option<Box<dyn Journal>>,
+    /// For pieces of snapshots.
+    pub(crate) buffers: Buffers,
     draft: Draft,
     steps: Vec<Step>,
     /// Answers of the drain under way that are not to be found among the known ids: to transactions that were read and not
@@ -105,6 +108,7 @@ impl Engine {
             programs: Vec::new(),
             offsets: Offsets::default(),
             journal: None,
+            buffers: Buffers::default(),
             draft: Draft::default(),
             steps: Vec::new(),
             read: Vec::new(),

@@ -10,7 +10,7 @@ mod pieces;
 mod write;
 
 pub use load::{Load, Loaded, Unloadable};
-pub use pieces::{Piece, Pieces};
+pub use pieces::{Buffers, Piece, Pieces};
 pub use write::end;
 
 /// What a piece holds: its first byte.

@@ -182,7 +182,7 @@ impl Life {
     /// What the engine's thread and the scribe's do for a snapshot: each as much as it likes.
     pub fn photograph(&mut self, random: &mut Random) {
         for _ in 0..random.below(4) {
-            if self.taking.turn(&mut self.engine) != Turn::More {
+            if matches!(self.taking.turn(&mut self.engine), Turn::Wait | Turn::Idle) {
                 break;
             }
         }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     plan::{Column, EntityLayout},
-    snapshot::{Piece, Pieces, Unreadable, number},
+    snapshot::{Buffers, Piece, Pieces, Unreadable, number},
     transaction::{EventTime, KeyHash},
 };
 
@@ -92,17 +92,18 @@ impl EntityHistory {
         self.sweep.as_mut().and_then(|sweep| sweep.pieces.take())
     }
 
-    /// Takes the buffer of a piece that was sealed, or gives it back when nothing is swept any more.
-    pub fn reuse(&mut self, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        match &mut self.sweep {
-            Some(sweep) if sweep.next < sweep.until => sweep.pieces.reuse(bytes),
-            Some(_) | None => Some(bytes),
+    /// Has buffers at hand for what is still to be written.
+    pub fn refill(&mut self, buffers: &mut Buffers) {
+        if let Some(sweep) = self.sweep.as_mut().filter(|sweep| sweep.next < sweep.until) {
+            sweep.pieces.refill(buffers);
         }
     }
 
-    /// Ends the sweep, whether or not all was written.
-    pub fn end_sweep(&mut self) {
-        self.sweep = None;
+    /// Ends the sweep, whether or not all was written, and gives its buffers back.
+    pub fn end_sweep(&mut self, buffers: &mut Buffers) {
+        if let Some(sweep) = self.sweep.take() {
+            sweep.pieces.end(buffers);
+        }
     }
 
     /// A key is about to change: writes it as it stands, if a sweep has not.
@@ -325,15 +326,14 @@ impl super::History {
         self.entities.iter_mut().find_map(EntityHistory::take_piece)
     }
 
-    /// Takes the buffer of a piece that was sealed, or gives it back when nothing is swept any more.
-    pub fn reuse(&mut self, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        let mut entities = self.entities.iter_mut();
-        entities.try_fold(bytes, |bytes, entity| entity.reuse(bytes))
+    /// Has buffers at hand for what is still to be written.
+    pub fn refill(&mut self, buffers: &mut Buffers) {
+        self.entities.iter_mut().for_each(|entity| entity.refill(buffers));
     }
 
-    /// Ends the sweep, whether or not all was written.
-    pub fn end_sweep(&mut self) {
-        self.entities.iter_mut().for_each(EntityHistory::end_sweep);
+    /// Ends the sweep, whether or not all was written, and gives its buffers back.
+    pub fn end_sweep(&mut self, buffers: &mut Buffers) {
+        self.entities.iter_mut().for_each(|entity| entity.end_sweep(buffers));
     }
 
     /// Takes back what [`super::History::cut`] wrote, off the beginning of `bytes`, in a history that holds nothing. Gives
@@ -486,7 +486,7 @@ mod tests {
             prop_assert!(keys.iter().all(|&left| left == 0));
             prop_assert!(canonical(&plan, &loaded) == expected);
             // And it goes on as the one it was taken of.
-            history.end_sweep();
+            history.end_sweep(&mut Buffers::default());
             let after = canonical(&plan, &history);
             for (number, step) in steps.iter().enumerate().skip(cut) {
                 play(&mut loaded, &plan, step, number);

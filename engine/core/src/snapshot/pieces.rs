@@ -9,8 +9,10 @@ use crate::journal::chunk;
 const FULL: usize = 1 << 16;
 /// What the last thing of a piece may add, as a rule, without another buffer.
 const ROOM: usize = 1 << 12;
-/// Buffers that are kept to be used again.
-const SPARE: usize = 4;
+/// Buffers that whoever writes has at hand: the open piece may be done in the middle of a drain.
+const AT_HAND: usize = 2;
+/// Buffers that are kept: those of all pieces on their way to the disk, open ones, and those at hand.
+const KEPT: usize = 32;
 
 /// A piece that is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +30,31 @@ pub struct Pieces {
     head: Vec<u8>,
     open: Piece,
     done: VecDeque<Piece>,
-    spare: Vec<Vec<u8>>,
+    at_hand: Vec<Vec<u8>>,
+}
+
+/// Buffers that lie ready for pieces, between snapshots too: to ask for memory, to touch it first and to give it back take
+/// longer than to write into it.
+#[derive(Debug, Default)]
+pub struct Buffers(Vec<Vec<u8>>);
+
+impl Buffers {
+    /// A buffer whose memory was touched, for who has time for that.
+    pub fn touched() -> Vec<u8> {
+        let mut bytes = vec![1; FULL + ROOM];
+        bytes.clear();
+        bytes
+    }
+
+    /// Keeps a buffer, unless there are enough.
+    pub fn keep(&mut self, mut bytes: Vec<u8>) {
+        // One that grew for a long key would be kept for ever.
+        let fits = (FULL + ROOM..=2 * FULL).contains(&bytes.capacity());
+        if fits && self.0.len() < KEPT {
+            bytes.clear();
+            self.0.push(bytes);
+        }
+    }
 }
 
 impl Pieces {
@@ -38,7 +64,7 @@ impl Pieces {
             head,
             open: Piece::default(),
             done: VecDeque::new(),
-            spare: Vec::new(),
+            at_hand: Vec::new(),
         }
     }
 
@@ -46,7 +72,7 @@ impl Pieces {
     pub fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let Piece { bytes, count } = &mut self.open;
         if bytes.is_empty() {
-            *bytes = self.spare.pop().unwrap_or_default();
+            *bytes = self.at_hand.pop().unwrap_or_default();
             bytes.reserve(FULL + ROOM);
             bytes.resize(chunk::HEADER, 0);
             bytes.extend_from_slice(&self.head);
@@ -73,13 +99,22 @@ impl Pieces {
         self.done.pop_front()
     }
 
-    /// Takes the buffer of a piece that was sealed, or gives it back when there are enough.
-    pub fn reuse(&mut self, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
-        if self.spare.len() >= SPARE || bytes.capacity() > 2 * FULL {
-            return Some(bytes);
+    /// Takes buffers that lie ready, as many as should be at hand.
+    pub fn refill(&mut self, buffers: &mut Buffers) {
+        while self.at_hand.len() < AT_HAND
+            && let Some(bytes) = buffers.0.pop()
+        {
+            self.at_hand.push(bytes);
         }
-        bytes.clear();
-        self.spare.push(bytes);
-        None
+    }
+
+    /// Gives back all buffers: nothing is written any more.
+    pub fn end(self, buffers: &mut Buffers) {
+        let pieces = self.done.into_iter().chain([self.open]);
+        let written = pieces.map(|piece| piece.bytes);
+        self.at_hand
+            .into_iter()
+            .chain(written)
+            .for_each(|bytes| buffers.keep(bytes));
     }
 }

@@ -7,6 +7,7 @@ impl Engine {
     /// Makes a cut: everything that is written from now on of a snapshot is as of here. Gives the first piece, which holds all
     /// that is small. Between two drains alone. A sweep that was under way is given up.
     pub fn cut(&mut self) -> Piece {
+        self.end_sweep();
         let mut bytes = vec![0; chunk::HEADER];
         bytes.push(Tag::State as u8);
         bytes.extend_from_slice(&self.sequence.to_le_bytes());
@@ -28,12 +29,14 @@ impl Engine {
             };
             program.history.cut(&program.plan, head, &mut bytes);
         }
+        self.refill();
         Piece { bytes, count: 1 }
     }
 
     /// Writes about so many bytes of what was not written of the snapshot yet. Says whether all is: then
     /// [`Engine::take_piece`] gives what is left of it.
     pub fn sweep(&mut self, bytes: usize) -> bool {
+        self.refill();
         let left = self.known.sweep(bytes);
         let programs = self.programs.iter_mut();
         let left = programs.fold(left, |left, program| match left {
@@ -50,19 +53,23 @@ impl Engine {
         of_keys.or_else(|| self.known.take_piece())
     }
 
-    /// Takes the buffer of a piece that was sealed.
+    /// Takes a buffer for pieces: one that was sealed, or [`Buffers::touched`](super::Buffers::touched).
     pub fn reuse(&mut self, bytes: Vec<u8>) {
-        let left = self.known.reuse(bytes);
-        let mut histories = self.programs.iter_mut().map(|program| &mut program.history);
-        // What nobody writes into any more is freed.
-        let _ = histories.try_fold(left, |left, history| left.map(|bytes| history.reuse(bytes)));
+        self.buffers.keep(bytes);
+    }
+
+    fn refill(&mut self) {
+        self.known.refill(&mut self.buffers);
+        for program in &mut self.programs {
+            program.history.refill(&mut self.buffers);
+        }
     }
 
     /// The snapshot was written, or is given up: nothing more is swept.
     pub fn end_sweep(&mut self) {
-        self.known.end_sweep();
+        self.known.end_sweep(&mut self.buffers);
         for program in &mut self.programs {
-            program.history.end_sweep();
+            program.history.end_sweep(&mut self.buffers);
         }
     }
 

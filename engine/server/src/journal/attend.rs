@@ -7,11 +7,18 @@ use std::{
 };
 
 use fraudgate_core::transaction::Clock;
+use rustix::process::setpriority_process;
 
 use super::{
-    JournalError, failed,
+    JournalError, Promise, failed,
     keeper::{Desk, Keeper, Now},
 };
+
+/// How far the keeper steps back where nobody waits for it: so far that it does not push the engine's thread from its core, and
+/// not so far that on a full core a sync would come later than is promised.
+const KEEPER: i32 = 5;
+/// How far the scribe does: nobody ever waits for it.
+pub(super) const SCRIBE: i32 = 10;
 
 /// A keeper that is attended to, and how that ends.
 pub struct Attended {
@@ -40,6 +47,11 @@ pub fn attend(mut keeper: Keeper) -> Result<Attended, JournalError> {
     let desk = keeper.desk().clone();
     let at = desk.clone();
     let run = move || {
+        match keeper.promise() {
+            Promise::Written => step_back(KEEPER),
+            // Answers wait for it.
+            Promise::Synced => {}
+        }
         let began = Instant::now();
         let now = || Now {
             elapsed: began.elapsed(),
@@ -54,6 +66,12 @@ pub fn attend(mut keeper: Keeper) -> Result<Attended, JournalError> {
     // It does not panic; and if it did, what it knew is synced or not, as each segment says.
     let end = Box::new(move || drop(thread.join()));
     Ok(Attended::by(desk, end))
+}
+
+/// Lets other threads go before this one where they share a core.
+pub(super) fn step_back(nice: i32) {
+    // Of this thread, on Linux. Where it may not, it takes its turn like any other.
+    let _ = setpriority_process(None, nice);
 }
 
 /// The time of day. A clock before 1970 reads as 1970.

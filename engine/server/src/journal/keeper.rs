@@ -13,7 +13,8 @@ use fraudgate_core::{
 };
 
 use super::{
-    JournalError, Settings, disk::Disk, disk::SegmentFile, failed, keyring::Keyring, segment::Segment, snapshot,
+    JournalError, Promise, Settings, disk::Disk, disk::SegmentFile, failed, keyring::Keyring, segment::Segment,
+    snapshot,
 };
 
 /// How soon a segment that could not be made is tried again.
@@ -219,6 +220,11 @@ impl Keeper {
     /// How it is spoken to.
     pub fn desk(&self) -> &Arc<Desk> {
         &self.desk
+    }
+
+    /// What answers wait for.
+    pub fn promise(&self) -> Promise {
+        self.settings.promise
     }
 
     /// Does what is due. Gives how long it may be left alone, or nothing when it was closed and all that can be is synced.

@@ -354,7 +354,7 @@ pub async fn photograph(shared: Rc<Shared>) {
     loop {
         let turn = journal.taking.borrow_mut().turn(&mut shared.engine.borrow_mut());
         match turn {
-            Turn::More => tokio::task::yield_now().await,
+            Turn::Cut | Turn::More => tokio::task::yield_now().await,
             Turn::Wait => tokio::time::sleep(SOON).await,
             Turn::Idle => tokio::time::sleep(LATER).await,
         }

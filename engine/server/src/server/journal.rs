@@ -131,7 +131,7 @@ impl Server {
             if began.elapsed() > time {
                 return Err(ServerError(format!("snapshot: it was not written within {time:?}")));
             }
-            if turn != Turn::More {
+            if matches!(turn, Turn::Wait | Turn::Idle) {
                 self.engine.tend_journal(clock());
                 std::thread::sleep(SOON);
             }

@@ -5,28 +5,37 @@ use std::{
     sync::{
         Arc,
         atomic::Ordering,
-        mpsc::{Receiver, SyncSender},
+        mpsc::{Receiver, SyncSender, TryRecvError},
     },
     thread,
+    time::Duration,
 };
 
 use fraudgate_core::{
     journal::{chunk::Seal, segment::End},
     snapshot::{
-        Piece, end,
+        Buffers, Piece, end,
         file::{HEADER, Header},
     },
 };
 
-use super::{Kept, Prepared, Status};
+use super::{Kept, Prepared, Status, take::PIECES};
 use crate::journal::{
     JournalError,
+    attend::{SCRIBE, step_back},
     disk::{Disk, SegmentFile},
     failed,
 };
 
 /// Bytes after which is synced: a sync of all at the end would have those of the journal wait.
 const SYNC: u64 = 1 << 22;
+
+/// Buffers that pieces are written into: those on their way, and what is open or at hand of a program or two.
+const BUFFERS: usize = PIECES + 12;
+
+/// How soon is looked for what is told while a snapshot is written: who waits asleep is woken by who tells, and that is the
+/// engine's thread.
+const SOON: Duration = Duration::from_millis(1);
 
 /// What is told to a scribe.
 pub enum Told {
@@ -259,7 +268,10 @@ pub fn kept(disk: &dyn Disk, bad: &[u64]) -> Result<Kept, JournalError> {
 /// Drives a scribe on a thread of its own, until nobody can tell it anything any more.
 pub fn attend(mut scribe: Scribe, told: Receiver<Told>, spare: SyncSender<Vec<u8>>) -> Result<(), JournalError> {
     let run = move || {
-        while let Ok(told) = told.recv() {
+        step_back(SCRIBE);
+        // Touched here, so that it is not the engine's thread that waits for memory; until then it asks for its own.
+        let _ = (0..BUFFERS).try_for_each(|_| spare.send(Buffers::touched()));
+        while let Some(told) = next(&told, scribe.writing.is_some()) {
             if let Some(bytes) = scribe.hear(told) {
                 // Who sweeps may have enough of them.
                 let _ = spare.try_send(bytes);
@@ -270,4 +282,16 @@ pub fn attend(mut scribe: Scribe, told: Receiver<Told>, spare: SyncSender<Vec<u8
     let thread = thread::Builder::new().name("fraudgate-scribe".to_owned());
     thread.spawn(run).map_err(|e| failed("start")(&e))?;
     Ok(())
+}
+
+/// What is told next; nothing when nobody can tell anything any more.
+fn next(told: &Receiver<Told>, is_writing: bool) -> Option<Told> {
+    loop {
+        match told.try_recv() {
+            Ok(told) => return Some(told),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) if is_writing => thread::sleep(SOON),
+            Err(TryRecvError::Empty) => return told.recv().ok(),
+        }
+    }
 }

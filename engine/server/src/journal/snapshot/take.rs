@@ -27,6 +27,8 @@ pub const PIECES: usize = 16;
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
+    /// The cut was made: slices follow at once.
+    Cut,
     /// More, at once.
     More,
     /// Something must happen elsewhere first.
@@ -202,7 +204,7 @@ impl Taking {
             place: Some(place),
         }));
         self.send(Told::Piece(first));
-        Turn::More
+        Turn::Cut
     }
 
     fn sweep(&mut self, engine: &mut Engine, under_way: UnderWay) -> Turn {
