@@ -1,8 +1,7 @@
 """The full road: this project's server with the stage's program, warm. `python -m benchmarks.engine_server STAGE`.
 
-With `--journal` it journals, to a folder of the stage that is made anew. With `--away` besides, a share is to be scored
-again in a cloud that is not there: no broker answers. With `--stream JSON` besides (as in a configuration) it takes
-topics in.
+With `--journal` it journals, to a folder of the stage that is made anew. With `--forward POP JSON` besides (as in a
+configuration) a share is scored again in the cloud, with `--stream POP JSON` it takes topics in.
 
 It prints its port once it answers.
 """
@@ -39,7 +38,7 @@ CONFIG = {
     "known_ids": 1 << 18,
     "memory": {"history_bytes": 1 << 32, "rows_a_key": 16_384, "process_bytes": None},
     "onnxruntime": str(onnxruntime_library()),
-    "identities": [{"name": f"dns:{CLIENT}", "allow": ["scoring"]}],
+    "identities": [{"name": f"dns:{CLIENT}", "allow": ["scoring", "operation"]}],
 }
 
 JOURNAL = {
@@ -54,8 +53,6 @@ JOURNAL = {
     "snapshots": 2,
 }
 
-# More than a benchmark sends: all that is drawn is promised, and waits.
-SPOOL = 1 << 30
 RESCORE = {"control_share": 0.05, "from_risk": 30.0, "below_risk": 60.0, "labels": False}
 
 
@@ -65,9 +62,10 @@ def main() -> None:
     logs.configure()
     stage = Stage(Path(sys.argv[1]))
     certificates = stage.certificates
-    journaled, away = "--journal" in sys.argv, "--away" in sys.argv
-    folder = stage.path / ("journal-away" if away else "journal")
-    journal = JOURNAL | {"folder": str(folder), "spool_inputs": SPOOL if away else None} if journaled else None
+    forward = Forward.model_validate(json.loads(_said("--forward")[1])) if "--forward" in sys.argv else None
+    folder = stage.path / ("journal" if forward is None else "journal-forwarded")
+    spool = {"folder": str(folder), "spool_inputs": None if forward is None else forward.spool_inputs}
+    journal = JOURNAL | spool if "--journal" in sys.argv else None
     server = Server(
         json.dumps(CONFIG | {"journal": journal}).encode(),
         bytes.fromhex(certificates.hash_key.read_text()),
@@ -75,48 +73,42 @@ def main() -> None:
         certificates.server.key.read_bytes(),
         certificates.ca.certificate.read_bytes(),
     )
-    policy = json.dumps(json.loads(stage.policy) | {"rescore": RESCORE}).encode() if away else stage.policy
-    server.add_program(PROGRAM, stage.plan, policy, (stage.manifest, stage.onnx), traffic.COMPLETE_SINCE_US)
+    policy = json.loads(stage.policy) if forward is None else json.loads(stage.policy) | {"rescore": RESCORE}
+    model = stage.manifest, stage.onnx
+    server.add_program(PROGRAM, stage.plan, json.dumps(policy).encode(), model, traffic.COMPLETE_SINCE_US)
     if journal is not None:
         shutil.rmtree(folder, ignore_errors=True)
         server.recover(bytes(32))
     server.warm(PROGRAM, stage.transactions, stage.labels)
-    link = _link(server, stage) if away else None
+    link = None if forward is None else _link(server, forward)
     port = server.start()
     if link is not None:
         link.start()
     if "--stream" in sys.argv:
-        _stream(server, sys.argv[sys.argv.index("--stream") + 1], folder)
+        _stream(server, folder)
     print(port, flush=True)
     server.wait()
 
 
-def _stream(server: Server, said: str, folder: Path) -> None:
+def _said(flag: str) -> tuple[str, str]:
+    """What stands behind a flag: the PoP's name, and JSON."""
+    at = sys.argv.index(flag)
+    return sys.argv[at + 1], sys.argv[at + 2]
+
+
+def _stream(server: Server, folder: Path) -> None:
     # Only here is a broker's client needed.
     from service.stream.worker import Worker
 
-    Worker(server, Stream.model_validate(json.loads(said)), folder).start()
+    pop, said = _said("--stream")
+    Worker(server, pop, Stream.model_validate(json.loads(said)), folder).start()
 
 
-def _link(server: Server, stage: Stage) -> Link:
-    """To a broker whose port nobody listens on: the connection is refused each time it is tried."""
+def _link(server: Server, forward: Forward) -> Link:
     # Only here is a broker's client needed.
     from service.cloud.link import Link
 
-    leaf = stage.certificates.client(CLIENT)
-    nobody = Forward(
-        pop="bench",
-        servers="127.0.0.1:9",
-        ca=stage.certificates.ca.certificate,
-        certificate=leaf.certificate,
-        key=leaf.key,
-        spool_inputs=SPOOL,
-        requests="rescore",
-        decisions="rescored",
-        reversals="reversals",
-        rows=4_096,
-    )
-    return Link(server, nobody)
+    return Link(server, _said("--forward")[0], forward)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from service.config_values import (
 
 
 class Server(Section):
-    """`[server]`: where it listens, whom it trusts, and what bounds it."""
+    """`[server]`: where it listens, whom it trusts, what bounds it, and who it is."""
 
     listen: Address = Field("127.0.0.1:7443", examples=['"127.0.0.1:7443"'])
     certificate: ReadableFile = Field(examples=['"certificates/server.pem"'])
@@ -53,6 +53,12 @@ class Server(Section):
     )
     known_ids: int = Field(262_144, ge=1, le=1 << 28, examples=["262144"], description="ids that are remembered")
     drain_s: float = Field(10.0, ge=0, le=3600, examples=["10"], description="how long a stop waits for calls")
+    pop: str | None = Field(
+        None,
+        pattern="^[a-z0-9-]{1,64}$",
+        examples=['"ams1"'],
+        description="the PoP's own name, by which topics and the cloud know it",
+    )
 
 
 class Keys(Section):
@@ -129,7 +135,6 @@ class Forward(Broker):
     reversals: str = Field(
         "fraudgate.reversals", examples=['"fraudgate.reversals"'], description="what the cloud turned around"
     )
-    pop: str = Field(min_length=1, max_length=64, examples=['"ams1"'], description="this PoP's own name")
     spool_inputs: int = Field(
         16_000_000,
         ge=1,
@@ -168,7 +173,6 @@ Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 class Stream(Broker):
     """`[stream]`: the topics that this PoP takes in, and those that it answers on."""
 
-    pop: str = Field(pattern="^[a-z0-9-]{1,64}$", examples=['"ams1"'], description="this PoP's own name")
     transactions: Topic | None = Field(None, examples=['"ams1.transactions"'], description="answered here")
     partitions: list[int] | None = Field(
         None, min_length=1, examples=["[0, 1]"], description="those of it that belong to this PoP; absent: all"
@@ -322,6 +326,13 @@ def _once(identities: "list[Identity]") -> "list[Identity]":
     return identities
 
 
+def _is_named(info: ValidationInfo) -> None:
+    """Others have to know the PoP by its name. Of a server that is wrong itself that alone is told."""
+    server = info.data.get("server")
+    if server is not None and server.pop is None:
+        raise ValueError("others know this PoP by its name, and it has none: write pop in [server]")
+
+
 class Config(Section):
     """The whole file."""
 
@@ -340,13 +351,15 @@ class Config(Section):
     def _has_a_journal(cls, forward: Forward | None, info: ValidationInfo) -> Forward | None:
         if forward is not None and info.data.get("journal") is None:
             raise ValueError("ships what is journaled, and there is no [journal]")
+        if forward is not None:
+            _is_named(info)
         return forward
 
     @field_validator("hybrid")
     @classmethod
     def _has_a_name(cls, hybrid: Hybrid | None, info: ValidationInfo) -> Hybrid | None:
         if hybrid is not None and info.data.get("forward") is None:
-            raise ValueError("asks in the name of forward.pop, and there is no [forward]")
+            raise ValueError("asks of what is shipped too, and there is no [forward]")
         return hybrid
 
     @field_validator("stream")
@@ -354,6 +367,8 @@ class Config(Section):
     def _knows_how_far_it_came(cls, stream: Stream | None, info: ValidationInfo) -> Stream | None:
         if stream is not None and info.data.get("journal") is None:
             raise ValueError("how far it came is journaled, and there is no [journal]")
+        if stream is not None:
+            _is_named(info)
         return stream
 
     @field_validator("program")

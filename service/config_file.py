@@ -32,6 +32,8 @@ from service.config import (
 )
 from service.config_values import Section
 
+Place = tuple[str | int, ...]
+
 _ENVIRONMENT: Final = re.compile(r"FRAUDGATE_(SERVER|KEYS|MEMORY|JOURNAL|FORWARD|HYBRID|STREAM|PROGRAM)_(.+)")
 _SECTIONS: Final[dict[str, type[Section]]] = {
     "server": Server,
@@ -49,10 +51,13 @@ _INNER: Final[dict[type[Section], dict[str, type[Section]]]] = {
     Program: {"default": Default, "rescore": Rescore},
     Default: {"segment": Segment},
 }
+# Where what stood elsewhere stands now.
+_MOVED: Final[Mapping[Place, str]] = dict.fromkeys(
+    [("forward", "pop"), ("stream", "pop")],
+    "is not a known key; the whole PoP has one name: write it as pop in [server]",
+)
 # Keys of a table that has a name or a number of its own: program.<name>, identity[n].
 _NESTED: Final = ("identity", "program")
-
-Place = tuple[str | int, ...]
 
 
 class ConfigError(ValueError):
@@ -142,7 +147,8 @@ def _unknown_within(place: Place, section: type[Section], value: Any) -> list[tu
     found: list[tuple[Place, str]] = []
     for key, inner in value.items():
         if key not in section.model_fields:
-            found.append(((*place, key), _nearest(key, section.model_fields)))
+            told = _MOVED.get((*place, key)) or _nearest(key, section.model_fields)
+            found.append(((*place, key), told))
         elif key in _INNER.get(section, {}):
             found += _unknown_within((*place, key), _INNER[section][key], inner)
     return found

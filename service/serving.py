@@ -16,7 +16,7 @@ import structlog
 
 import engine
 from fraudgate import microseconds
-from service.config import Config, Default, Forward, Journal, Program
+from service.config import Config, Default, Journal, Program
 
 if TYPE_CHECKING:
     from service.cloud.link import Link
@@ -47,7 +47,7 @@ def serve(config: Config) -> None:
     server = prepared(config, stand_in=True)
     if stop.is_set():
         return
-    link = None if config.forward is None else _linked(server, config.forward)
+    link = linked(config, server)
     port = server.start()
     if link is not None:
         link.start()
@@ -71,19 +71,22 @@ def serve(config: Config) -> None:
 
 def streamed(config: Config, server: "engine.Server") -> "Worker | None":
     """The stream door of a server that runs, begun; nothing where none is configured."""
-    if config.stream is None or config.journal is None:
+    if config.stream is None or config.journal is None or config.server.pop is None:
         return None
     from service.stream.worker import Worker
 
-    worker = Worker(server, config.stream, config.journal.folder)
+    worker = Worker(server, config.server.pop, config.stream, config.journal.folder)
     worker.start()
     return worker
 
 
-def _linked(server: "engine.Server", forward: Forward) -> "Link":
+def linked(config: Config, server: "engine.Server") -> "Link | None":
+    """The link to the cloud of a server that took its journal in, to be begun; nothing where none is configured."""
+    if config.forward is None or config.server.pop is None:
+        return None
     from service.cloud.link import Link
 
-    return Link(server, forward)
+    return Link(server, config.server.pop, config.forward)
 
 
 def _history(path: Path) -> "History":
@@ -101,11 +104,11 @@ def prepared(config: Config, stand_in: bool = False) -> "engine.Server":
         config.server.key.read_bytes(),
         config.server.client_ca.read_bytes(),
     )
-    if config.hybrid is not None and config.forward is not None:
+    if config.hybrid is not None:
         hybrid = config.hybrid
         server.ask_cloud(
             _canonical(
-                hybrid.model_dump(exclude={"ca", "certificate", "key"}) | {"pop": config.forward.pop},
+                hybrid.model_dump(exclude={"ca", "certificate", "key"}) | {"pop": config.server.pop},
             ),
             hybrid.certificate.read_bytes(),
             hybrid.key.read_bytes(),
@@ -155,7 +158,7 @@ def recovered(server: "engine.Server", journal: Journal) -> set[str]:
 
 def engine_config(config: Config) -> bytes:
     """The configuration in the engine's own form."""
-    server = config.server.model_dump(exclude={"certificate", "key", "client_ca", "ahead_s", "drain_s"})
+    server = config.server.model_dump(exclude={"certificate", "key", "client_ca", "pop", "ahead_s", "drain_s"})
     ahead_s, journal = config.server.ahead_s, config.journal
     return _canonical(
         server

@@ -1,4 +1,4 @@
-"""An idiomatic Faust agent over the Python road: `python -m benchmarks.peers.faust_agent STAGE STREAM`.
+"""An idiomatic Faust agent over the Python road: `python -m benchmarks.peers.faust_agent STAGE POP STREAM`.
 
 An agent a record, a Table for counters (in memory, with its changelog), ONNX Runtime in Python, a decision out.
 STREAM is JSON, as in a configuration. It prints a line when it begins.
@@ -24,16 +24,16 @@ from service.config import Stream
 
 def main() -> None:
     """Serves until it is killed."""
-    stage, stream = sys.argv[1:]
-    app = application(Road(Stage(Path(stage))), Stream.model_validate(json.loads(stream)))
+    stage, pop, stream = sys.argv[1:]
+    app = application(Road(Stage(Path(stage))), pop, Stream.model_validate(json.loads(stream)))
     print(0, flush=True)
     faust.Worker(app, loglevel="ERROR", redirect_stdouts=False).execute_from_commandline()
 
 
-def application(road: Road, stream: Stream) -> Any:
+def application(road: Road, pop: str, stream: Stream) -> Any:
     """The agent's application."""
     app = faust.App(
-        f"{stream.pop}.faust",
+        f"{pop}.faust",
         broker=f"kafka://{stream.servers}",
         broker_credentials=SSLCredentials(context=clients.context(stream)),
         key_serializer="raw",

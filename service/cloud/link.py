@@ -22,11 +22,12 @@ _log = structlog.get_logger()
 class Link:
     """Between a server that took its journal in and the broker of its `[forward]`. Make it before the server starts."""
 
-    def __init__(self, server: "engine.Server", config: Forward) -> None:
+    def __init__(self, server: "engine.Server", pop: str, config: Forward) -> None:
         self._server = server
+        self._pop = pop
         self._config = config
         self._stop = threading.Event()
-        self.forwarder = Forwarder(server.forward(config.pop), Shipments(config), config.rows)
+        self.forwarder = Forwarder(server.forward(pop), Shipments(config), config.rows)
         self.forwarder.pass_over()
         self._threads = [
             threading.Thread(target=self.forwarder.run, args=(self._stop,), name="forwarder", daemon=True),
@@ -60,7 +61,7 @@ class Link:
             partitions.close()
 
     def _take(self, messages: list[Any]) -> None:
-        ours = [message for message in messages if message.key() == self._config.pop.encode()]
+        ours = [message for message in messages if message.key() == self._pop.encode()]
         while ours and not self._stop.is_set():
             taken = self._server.take("rescored", ours)
             ours = ours[taken:]

@@ -41,7 +41,6 @@ def pop_and_cloud(folder: Path, history: Tables, model: Path, broker: "Broker", 
     pop, cloud = folder / "fraudgate.toml", folder / "cloud.toml"
     forward = f"""
 [forward]
-pop = "{POP}"
 spool_inputs = {spool_inputs}
 requests = "{REQUESTS}"
 decisions = "{DECISIONS}"
@@ -81,6 +80,7 @@ def _scorer(port: int, model: Path, required: list[str] | None = None) -> str:
     return f"""\
 # Written by the demo. Paths are relative to this file.
 [server]
+pop = "{POP}"
 listen = "127.0.0.1:{port}"
 certificate = "certificates/server.pem"
 key = "certificates/server.key"

@@ -22,7 +22,6 @@ from rich.live import Live
 import engine
 import fraudgate
 from service import certificates, config_file, logs, messages, serving, simulate, training
-from service.cloud.link import Link
 from service.demo import configuration, seen
 from service.demo.configuration import CLIENT, CURRENCY, PROGRAM
 from service.demo.kafka.broker import Broker
@@ -106,10 +105,10 @@ def play(story: Story, folder: Path, console: Console, rate: float, live_s: floa
         history = story.tables.before(story.fold.assessed_from_us)
         pop, behind = configuration.pop_and_cloud(folder, history, model, broker, spool_inputs=1_000_000)
         config = config_file.read(pop, os.environ)
-        if config.forward is None:
-            raise RuntimeError("the demo's configuration forwards nothing")
         server = serving.prepared(config)
-        link = Link(server, config.forward)
+        link = serving.linked(config, server)
+        if link is None:
+            raise RuntimeError("the demo's configuration forwards nothing")
         target = f"localhost:{server.start()}"
         link.start()
         connection, stop = Connection.of_folder(target, made, CLIENT), threading.Event()

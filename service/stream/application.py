@@ -90,6 +90,7 @@ def absent(stream: Stream) -> frozenset[str]:
 
 def application(
     server: "engine.Server",
+    pop: str,
     stream: Stream,
     member: str,
     intakes: list[Intake],
@@ -101,7 +102,7 @@ def application(
         logging.getLogger(noisy).setLevel(logging.ERROR)
     topics = [stream.lease, *(topic for topic in told_by(stream).values() if topic not in without)]
     app = faust.App(
-        f"fraudgate.{stream.pop}.told",
+        f"fraudgate.{pop}.told",
         broker=[f"kafka://{name}" for name in stream.servers.split(",")],
         broker_credentials=SSLCredentials(context=clients.context(stream)),
         broker_session_timeout=_SESSION_S,

@@ -34,10 +34,10 @@ def member(folder: Path) -> str:
 class Lease:
     """The right to take in for a PoP."""
 
-    def __init__(self, stream: Stream, folder: Path) -> None:
+    def __init__(self, pop: str, stream: Stream, folder: Path) -> None:
         self._broker = stream
         self._topic = stream.lease
-        self._pop = stream.pop
+        self._pop = pop
         self.member = member(folder)
         self.held = threading.Event()
 

@@ -30,12 +30,13 @@ _log = structlog.get_logger()
 class Worker:
     """The stream door of one PoP."""
 
-    def __init__(self, server: "engine.Server", stream: Stream, journal: Path) -> None:
+    def __init__(self, server: "engine.Server", pop: str, stream: Stream, journal: Path) -> None:
         self._server = server
+        self._pop = pop
         self._stream = stream
         self._no_more = threading.Event()
         self._over = threading.Event()
-        self.lease = Lease(stream, journal)
+        self.lease = Lease(pop, stream, journal)
         self.outlet = Outlet(server, stream)
         self.intakes = [Intake(server, "mirrored", stream, topic, None, stream.poll) for topic in stream.mirrors]
         if stream.transactions is not None:
@@ -106,7 +107,7 @@ class Worker:
                 continue
             without = await self._absent()
             over = threading.Event()
-            app = application(self._server, self._stream, self._member, self.intakes, over, without)
+            app = application(self._server, self._pop, self._stream, self._member, self.intakes, over, without)
             try:
                 await app.start()
                 look = time.monotonic() + _TOPICS_S

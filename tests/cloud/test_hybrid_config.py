@@ -17,6 +17,7 @@ from tests.scorer import FEATURES, Scorer, small_model
 
 GOOD = """\
 [server]
+pop = "ams1"
 certificate = "certificates/server.pem"
 key = "certificates/server.key"
 client_ca = "certificates/ca.pem"
@@ -33,7 +34,6 @@ servers = "localhost:9093"
 ca = "certificates/ca.pem"
 certificate = "certificates/ams1.example.pem"
 key = "certificates/ams1.example.key"
-pop = "ams1"
 
 [hybrid]
 address = "cloud.example:7444"

@@ -75,10 +75,9 @@ def linked(scorer: Scorer, broker: Broker) -> Iterator[Link]:
         requests=REQUESTS,
         decisions=DECISIONS,
         reversals=REVERSALS,
-        pop=POP,
         rows=4_096,
     )
-    link = Link(scorer.server, forward)
+    link = Link(scorer.server, POP, forward)
     link.start()
     try:
         yield link

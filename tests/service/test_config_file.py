@@ -240,8 +240,10 @@ def test_a_secret_that_others_may_touch_is_refused(written: Path, name: str, mod
         secret.chmod(0o600)
 
 
+MOVED = "is not a known key; the whole PoP has one name: write it as pop in [server]"
+NAMED = GOOD.replace("[server]", '[server]\npop = "ams1"')
 FORWARDED = f"""\
-{GOOD}
+{NAMED}
 [program.cards.rescore]
 from_risk = 30.0
 below_risk = 60.0
@@ -251,7 +253,6 @@ folder = "journal"
 key = "certificates/journal.key"
 
 [forward]
-pop = "ams1"
 servers = "localhost:9093"
 ca = "certificates/ca.pem"
 certificate = "certificates/payments.example.pem"
@@ -283,7 +284,12 @@ def test_what_is_scored_again_is_part_of_the_policy_and_the_spools_bound_of_the_
             "",
             "program: cards declares what is scored again, and there is no [forward]",
         ),
-        ('pop = "ams1"', "", "forward.pop: is missing"),
+        ('pop = "ams1"', "", "forward: others know this PoP by its name, and it has none: write pop"),
+        (
+            "[forward]",
+            '[forward]\npop = "ams1"',
+            f"forward.pop: {MOVED}",
+        ),
         ('[journal]\nfolder = "journal"\nkey = "certificates/journal.key"', "", "forward: ships what is journaled"),
     ],
 )
@@ -295,13 +301,12 @@ def test_a_mistake_in_what_is_scored_again_is_told_with_its_place(written: Path,
 
 
 STREAMED = f"""\
-{GOOD}
+{NAMED}
 [journal]
 folder = "journal"
 key = "certificates/journal.key"
 
 [stream]
-pop = "ams1"
 servers = "localhost:9093"
 ca = "certificates/ca.pem"
 certificate = "certificates/payments.example.pem"
@@ -323,7 +328,9 @@ def test_topics_are_taken_in_where_a_journal_says_how_far(written: Path) -> None
     ("was", "is_", "told"),
     [
         ('["fra1.transactions"]', '["ams1.transactions"]', "stream: ams1.transactions is taken twice"),
-        ('pop = "ams1"', 'pop = "AMS 1"', "stream.pop: "),
+        ('pop = "ams1"', 'pop = "AMS 1"', "server.pop: "),
+        ('pop = "ams1"', "", "stream: others know this PoP by its name, and it has none: write pop"),
+        ("[stream]", '[stream]\npop = "ams1"', f"stream.pop: {MOVED}"),
         ('[journal]\nfolder = "journal"\nkey = "certificates/journal.key"', "", "stream: how far it came is journaled"),
         ('key = "certificates/payments.example.key"', "", "stream.key: is missing"),
     ],

@@ -38,6 +38,7 @@ class Pop:
 
     broker: Broker
     path: Path
+    name: str
     topics: dict[str, Any]
     process: subprocess.Popen[str] | None = None
     port: int = 0
@@ -157,6 +158,7 @@ class Pop:
         at = {"servers": self.broker.address, "ca": self.broker.ca, "certificate": certificate, "key": key}
         tables: dict[str, dict[str, Any]] = {
             "server": {
+                "pop": self.name,
                 "listen": "127.0.0.1:0",
                 "certificate": folder.server.certificate,
                 "key": folder.server.key,
@@ -201,16 +203,15 @@ def _lines(table: dict[str, Any]) -> list[str]:
 
 @pytest.fixture
 def pops(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., Pop]]:
-    """Makes PoPs, each with topics of its own unless told otherwise; ends them."""
+    """Makes PoPs, each with a name and topics of its own unless told otherwise; ends them."""
     numbers = itertools.count()
     made: list[Pop] = []
 
-    def make(partitions: int = 1, topics: dict[str, Any] | None = None, **more: Any) -> Pop:
+    def make(partitions: int = 1, topics: dict[str, Any] | None = None, named: str | None = None) -> Pop:
         number = next(numbers)
         name = f"{tmp_path.name.replace('_', '-')[:40]}-{number}"
         if topics is None:
             topics = {
-                "pop": name.lower(),
                 "transactions": f"{name}.transactions",
                 "decisions": f"{name}.decisions",
                 "dead_letters": f"{name}.dead",
@@ -221,7 +222,7 @@ def pops(broker: Broker, tmp_path: Path) -> Iterator[Callable[..., Pop]]:
             broker.create(*(topics[topic] for topic in ("decisions", "dead_letters", "labels", "lease")))
         path = tmp_path / str(number)
         path.mkdir()
-        pop = Pop(broker, path, topics | more)
+        pop = Pop(broker, path, named or name.lower(), topics)
         made.append(pop)
         return pop
 

@@ -70,7 +70,7 @@ def check(read: Read, told: dict[str, Any], calm: dict[str, Any], sent: int) -> 
 
 def undisturbed(pops: Callable[..., Pop], like: Pop, sent: int) -> dict[str, Any]:
     """What a PoP says that takes the same topic and is left alone."""
-    calm = pops(topics=like.topics | {"pop": f"{like.topics['pop']}-calm", "decisions": like.topics["dead_letters"]})
+    calm = pops(topics=like.topics | {"decisions": like.topics["dead_letters"]})
     calm.start()
     calm.read("decisions", sent)
     return calm.stop()

@@ -76,7 +76,7 @@ def configured(pop: Pop) -> Stream:
 def pop(pops: Callable[..., Pop], broker: Broker) -> Pop:
     """One whose topics of low rate are all there."""
     made = pops()
-    more = {name: f"{made.topics['pop']}.{name}" for name in ("outcomes", "control")}
+    more = {name: f"{made.name}.{name}" for name in ("outcomes", "control")}
     broker.create(*more.values())
     made.topics |= more
     return made
@@ -85,7 +85,7 @@ def pop(pops: Callable[..., Pop], broker: Broker) -> Pop:
 @contextlib.asynccontextmanager
 async def hosted(engine: Engine, pop: Pop, member: str = "one") -> AsyncIterator[Any]:
     """The application, while it runs."""
-    app = application(engine, configured(pop), member, [], threading.Event())  # type: ignore[arg-type] # all it asks
+    app = application(engine, pop.name, configured(pop), member, [], threading.Event())  # type: ignore[arg-type] # all it asks
     await app.start()
     try:
         yield app
@@ -143,7 +143,7 @@ def test_compressed_records_are_taken(pop: Pop) -> None:
 def hosting(engine: Engine, pop: Pop, path: Path) -> Iterator[None]:
     """The worker's host of it, which has to end within half a minute whatever becomes of the broker: by itself it takes
     one."""
-    worker = Worker(engine, configured(pop), path)  # type: ignore[arg-type] # all it asks
+    worker = Worker(engine, pop.name, configured(pop), path)  # type: ignore[arg-type] # all it asks
     worker.lease.held.set()
     host = threading.Thread(target=lambda: asyncio.run(worker.host()))
     host.start()
@@ -213,7 +213,7 @@ def logged() -> Iterator[list[logging.LogRecord]]:
 
 
 def test_an_absent_topic_and_an_absent_broker_do_not_flood_the_log(pop: Pop, broker: Broker, tmp_path: Path) -> None:
-    absent = pop.topics["outcomes"] = f"{pop.topics['pop']}.absent"
+    absent = pop.topics["outcomes"] = f"{pop.name}.absent"
     engine = Engine()
     with logged() as records, hosting(engine, pop, tmp_path):
         # What is there is taken meanwhile.

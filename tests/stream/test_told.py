@@ -92,7 +92,7 @@ def test_labels_outcomes_and_erasures_by_topic_are_what_calls_tell_and_survive_k
     pops: Callable[..., Pop], broker: Broker
 ) -> None:
     by_topic = pops()
-    name = by_topic.topics["pop"]
+    name = by_topic.name
     by_topic.topics |= {"outcomes": f"{name}.outcomes", "control": f"{name}.control"}
     broker.create(by_topic.topics["outcomes"], by_topic.topics["control"])
     by_topic.start()
@@ -154,10 +154,10 @@ def test_other_places_transactions_count_here_are_not_answered_and_their_lag_sho
     pops: Callable[..., Pop], broker: Broker
 ) -> None:
     here = pops()
-    elsewhere = f"{here.topics['pop']}.elsewhere"
+    elsewhere = f"{here.name}.elsewhere"
     here.topics |= {"mirrors": [elsewhere], "mirror_lag_s": 2.0}
     broker.create(elsewhere)
-    there = Pop(broker, here.path, {"transactions": elsewhere})
+    there = Pop(broker, here.path, here.name, {"transactions": elsewhere})
     there.produce([purchase(number).SerializeToString() for number in range(500)])
     here.start()
     told = until(here, transactions=500, **{f"stream_lag.{elsewhere}.0": 0})

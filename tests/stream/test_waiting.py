@@ -25,7 +25,7 @@ def test_without_a_broker_calls_are_served_at_once_and_the_stream_begins_when_it
 ) -> None:
     absent = Broker(tmp_path / "absent")
     topics = {name: name for name in ("transactions", "decisions", "dead_letters", "labels", "lease")}
-    pop = pops(topics={"pop": "absent", **topics})
+    pop = pops(topics=topics)
     pop.broker = absent
     pop.start()
     assert answers(pop, 1_000_000)
@@ -46,7 +46,7 @@ def test_a_second_worker_of_the_same_pop_waits_and_takes_none_until_the_first_is
     first.start()
     first.produce([purchase(number).SerializeToString() for number in range(100)])
     first.read("decisions", 100)
-    second = pops(topics=first.topics)
+    second = pops(topics=first.topics, named=first.name)
     second.start()
     time.sleep(3)
     first.produce([purchase(number).SerializeToString() for number in range(100, 200)])

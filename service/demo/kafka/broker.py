@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from service.demo.kafka import jars
@@ -114,12 +115,20 @@ class Broker:
             **settings,
         }
 
-    def create(self, *topics: str, partitions: int = 1) -> None:
+    def create(self, *topics: str, partitions: int = 1, within_s: float = 60.0) -> None:
         """Makes topics."""
-        admin = AdminClient(self.plain())
-        made = admin.create_topics([NewTopic(topic, partitions, 1) for topic in topics])
-        for future in made.values():
-            future.result(30)
+        admin, until = AdminClient(self.plain()), time.monotonic() + within_s
+        for topic in topics:
+            while True:
+                try:
+                    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
+                    break
+                except KafkaException as error:
+                    # On a busy machine it was not heard of for a while, and takes no topic until it is again.
+                    is_fenced = error.args[0].code() == KafkaError.INVALID_REPLICATION_FACTOR
+                    if not is_fenced or time.monotonic() > until:
+                        raise
+                time.sleep(0.2)
 
     def _answers(self) -> bool:
         context = ssl.create_default_context(cafile=str(self.ca))
