@@ -1,5 +1,6 @@
 import builtins
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, Protocol, TypedDict, final
 
 class _ArrowStream(Protocol):
@@ -265,11 +266,12 @@ class Server:
         Raises ValueError where one of them is malformed or they do not belong together.
         """
 
-    def ask_cloud(self, settings: bytes, certificate_pem: bytes, key_pem: bytes, ca_pem: bytes) -> None:
+    def ask_cloud(self, settings: bytes, certificate: Path, key: Path, ca: Path) -> None:
         """Has the cloud asked of what is uncertain, where a program's policy says so: before stand_in and start.
 
         settings: JSON, see `Settings` in engine/server/src/cloud.rs; every member is required. The certificate is this
-        PoP's own, `ca_pem` holds those that may sign the cloud's. It connects when there is something to ask.
+        PoP's own, `ca` holds those that may sign the cloud's; all are files of PEM, and read again while it serves, so
+        that they may be renewed. It connects when there is something to ask.
         Raises ValueError, naming the member, where something cannot be used.
         """
 

@@ -9,6 +9,7 @@ import structlog
 from confluent_kafka import KafkaError
 
 from service.config import Broker
+from service.pems import Pems
 
 # After which an error that lasts is told of again.
 _AGAIN_S: Final = 60.0
@@ -44,8 +45,11 @@ def plain(broker: Broker) -> dict[str, Any]:
     }
 
 
+def pems(broker: Broker) -> Pems:
+    """What they are made with. A client keeps what it began with, so who has one makes it anew when that changed."""
+    return Pems(broker.certificate, broker.key, broker.ca)
+
+
 def context(broker: Broker) -> ssl.SSLContext:
-    """The same for Faust."""
-    made = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=broker.ca)
-    made.load_cert_chain(broker.certificate, broker.key)
-    return made
+    """The settings of a plain client, for Faust."""
+    return pems(broker).context()

@@ -110,9 +110,9 @@ def prepared(config: Config, stand_in: bool = False) -> "engine.Server":
             _canonical(
                 hybrid.model_dump(exclude={"ca", "certificate", "key"}) | {"pop": config.server.pop},
             ),
-            hybrid.certificate.read_bytes(),
-            hybrid.key.read_bytes(),
-            hybrid.ca.read_bytes(),
+            hybrid.certificate,
+            hybrid.key,
+            hybrid.ca,
         )
     for name, program in config.program.items():
         model, reduced = None, None

@@ -13,6 +13,7 @@ import grpc
 from service.cloud import columns, config
 from service.cloud.columns import Malformed
 from service.cloud.teacher import Teacher, Teachers, answers
+from service.pems import Pems
 
 _SERVICE: Final = "fraudgate.v1.Rescoring"
 _GOODBYE_S: Final = 2.0
@@ -27,11 +28,9 @@ class Asked:
         self._teachers = Teachers(teachers)
         self._allow = frozenset(asked.allow)
         self._listen = asked.listen
-        self._credentials = grpc.ssl_server_credentials(
-            [(asked.key.read_bytes(), asked.certificate.read_bytes())],
-            root_certificates=asked.client_ca.read_bytes(),
-            require_client_auth=True,
-        )
+        self._pems = Pems(asked.certificate, asked.key, asked.client_ca)
+        # Asked for each connection that comes.
+        self._credentials = grpc.dynamic_ssl_server_credentials(self._shown(), self._shown, True)
         self._server = grpc.server(
             ThreadPoolExecutor(asked.threads, "asked"),
             maximum_concurrent_rpcs=asked.threads * _WAITING,
@@ -40,6 +39,12 @@ class Asked:
         # Raw bytes in and out: columns are read and written by what does so for topics.
         rescore: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._rescore)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Rescore": rescore}),))
+
+    def _shown(self) -> grpc.ServerCertificateConfiguration:
+        """What connections are met with that come now: certificates may be renewed."""
+        self._pems.have_changed()
+        content = self._pems.content
+        return grpc.ssl_server_certificate_configuration([(content.key, content.certificate)], content.ca)
 
     def start(self) -> int:
         """Listens from now on; gives the port. Raises RuntimeError where the address cannot be had."""

@@ -69,18 +69,9 @@ class Intake:
 
     def _run(self, stop: threading.Event) -> None:
         while not stop.is_set():
-            consumer = Consumer(
-                clients.plain(self._broker)
-                | {
-                    # The state knows where to go on; the group is only a name that the client asks for.
-                    "group.id": "fraudgate",
-                    "enable.auto.commit": False,
-                    "auto.offset.reset": "error",
-                    "queued.max.messages.kbytes": _AHEAD_KBYTES,
-                    "fetch.wait.max.ms": 20,
-                }
-            )
+            consumer: Consumer | None = None
             try:
+                consumer = self._made()
                 self._begin(consumer)
                 while not stop.is_set():
                     self._step(consumer, stop)
@@ -88,7 +79,21 @@ class Intake:
                 _log.warning("the intake begins anew", topic=self.topic, reason=str(error))
                 stop.wait(_AGAIN_S)
             finally:
-                consumer.close()
+                if consumer is not None:
+                    consumer.close()
+
+    def _made(self) -> Consumer:
+        return Consumer(
+            clients.plain(self._broker)
+            | {
+                # The state knows where to go on; the group is only a name that the client asks for.
+                "group.id": "fraudgate",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "queued.max.messages.kbytes": _AHEAD_KBYTES,
+                "fetch.wait.max.ms": 20,
+            }
+        )
 
     def lag_s(self) -> float:
         """For how long there has been something, as far as is known, that was not read."""

@@ -38,27 +38,29 @@ class Lease:
         self._broker = stream
         self._topic = stream.lease
         self._pop = pop
+        self._pems = clients.pems(stream)
         self.member = member(folder)
         self.held = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Wait for it, hold it, and say so, until `stop`."""
         while not stop.is_set():
-            consumer = Consumer(
-                clients.plain(self._broker)
-                | {
-                    "group.id": f"fraudgate.{self._pop}",
-                    "group.instance.id": self.member,
-                    "session.timeout.ms": SESSION_S * 1_000,
-                    # Whoever has it keeps it when another comes.
-                    "partition.assignment.strategy": "cooperative-sticky",
-                    "enable.auto.commit": False,
-                    "auto.offset.reset": "latest",
-                }
-            )
+            consumer: Consumer | None = None
             try:
+                consumer = Consumer(
+                    clients.plain(self._broker)
+                    | {
+                        "group.id": f"fraudgate.{self._pop}",
+                        "group.instance.id": self.member,
+                        "session.timeout.ms": SESSION_S * 1_000,
+                        # Whoever has it keeps it when another comes.
+                        "partition.assignment.strategy": "cooperative-sticky",
+                        "enable.auto.commit": False,
+                        "auto.offset.reset": "latest",
+                    }
+                )
                 consumer.subscribe([self._topic], on_assign=self._given, on_revoke=self._gone, on_lost=self._gone)
-                while not stop.is_set():
+                while not (stop.is_set() or self._pems.have_changed()):
                     if (record := consumer.poll(_LOOK_S)) is not None and (error := record.error()) is not None:
                         raise KafkaException(error)
             except (KafkaException, RuntimeError) as error:
@@ -66,7 +68,8 @@ class Lease:
                 stop.wait(_AGAIN_S)
             finally:
                 self.held.clear()
-                consumer.close()
+                if consumer is not None:
+                    consumer.close()
 
     def _given(self, _: Consumer, places: list[TopicPartition]) -> None:
         if places and not self.held.is_set():

@@ -32,6 +32,7 @@ class Outlet:
     def __init__(self, server: "engine.Server", stream: Stream) -> None:
         self._server = server
         self._broker = stream
+        self._pems = clients.pems(stream)
         self._topics = {"decision": stream.decisions, "dead letter": stream.dead_letters}
         self._failed: KafkaError | None = None
         self._kept = 0.0
@@ -49,29 +50,33 @@ class Outlet:
         """Produce until `stop`, and then what is left of what is journaled, if the broker takes it at once."""
         while not stop.is_set():
             # One that is dropped gives its name back.
-            cursor = self._server.cursor(CURSOR)
-            producer = Producer(
-                clients.plain(self._broker)
-                | {
-                    # In order, each once while this lives, and without a time limit: the journal is the spool.
-                    "enable.idempotence": True,
-                    "message.timeout.ms": 0,
-                    "compression.type": "lz4",
-                    "linger.ms": 2,
-                    "queue.buffering.max.messages": 2 * _MOST,
-                    "delivery.report.only.error": True,
-                }
-            )
+            cursor, producer = self._server.cursor(CURSOR), None
             self._failed = None
             try:
-                while self._step(cursor, producer, stop) or not stop.is_set():
+                producer = self._made()
+                while (self._step(cursor, producer, stop) or not stop.is_set()) and not self._pems.have_changed():
                     pass
             except (KafkaException, ValueError, OSError) as error:
                 _log.error("the outlet begins anew", reason=str(error))
                 stop.wait(_AGAIN_S)
             finally:
-                producer.purge()
+                if producer is not None:
+                    producer.purge()
                 del cursor
+
+    def _made(self) -> Producer:
+        return Producer(
+            clients.plain(self._broker)
+            | {
+                # In order, each once while this lives, and without a time limit: the journal is the spool.
+                "enable.idempotence": True,
+                "message.timeout.ms": 0,
+                "compression.type": "lz4",
+                "linger.ms": 2,
+                "queue.buffering.max.messages": 2 * _MOST,
+                "delivery.report.only.error": True,
+            }
+        )
 
     def _step(self, cursor: "engine.Cursor", producer: Producer, stop: threading.Event) -> bool:
         """Produces what there is; whether there was anything. Raises where something cannot be delivered, ever."""
@@ -82,6 +87,9 @@ class Outlet:
         while (left := producer.flush(_LOOK_S)) and self._failed is None:
             if stop.is_set():
                 raise OSError(f"{left} messages wait for the broker; they will be read again")
+            if self._pems.have_changed():
+                # Perhaps the broker waits for just that.
+                raise OSError(f"{left} messages wait for a client with the certificates of now; they are read again")
         if self._failed is not None:
             raise KafkaException(self._failed)
         now = time.monotonic()

@@ -12,6 +12,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 import engine
+from service import clients
 from service.config import Stream
 from service.stream.intake import Intake
 from service.stream.lease import Lease
@@ -34,6 +35,7 @@ class Worker:
         self._server = server
         self._pop = pop
         self._stream = stream
+        self._pems = clients.pems(stream)
         self._no_more = threading.Event()
         self._over = threading.Event()
         self.lease = Lease(pop, stream, journal)
@@ -106,13 +108,18 @@ class Worker:
                 await asyncio.sleep(_LOOK_S)
                 continue
             without = await self._absent()
-            over = threading.Event()
-            app = application(self._server, self._pop, self._stream, self._member, self.intakes, over, without)
+            over, app = threading.Event(), None
+            # It is made with what is there now.
+            self._pems.have_changed()
             try:
+                app = application(self._server, self._pop, self._stream, self._member, self.intakes, over, without)
                 await app.start()
                 look = time.monotonic() + _TOPICS_S
                 while self.lease.held.is_set() and not (self._no_more.is_set() or app.should_stop):
                     await asyncio.sleep(_LOOK_S)
+                    # All of its clients are made anew then, those that take in bulk too.
+                    if self._pems.have_changed():
+                        break
                     if without and time.monotonic() >= look:
                         look = time.monotonic() + _TOPICS_S
                         if await self._absent() != without:
@@ -122,7 +129,8 @@ class Worker:
             finally:
                 over.set()
                 # Without a broker it would say goodbye for a minute; it holds nothing that has to be saved.
-                await asyncio.wait({asyncio.ensure_future(app.stop())}, timeout=_GOODBYE_S)
+                if app is not None:
+                    await asyncio.wait({asyncio.ensure_future(app.stop())}, timeout=_GOODBYE_S)
             if not self._no_more.is_set():
                 await asyncio.sleep(_AGAIN_S)
 

@@ -75,6 +75,18 @@ class Cloud:
         self._asked = None
 
 
+class Shown:
+    """The files that a PoP asks with: copies, to be replaced."""
+
+    def __init__(self, folder: Path) -> None:
+        self.certificate, self.key, self.ca = (folder / f"asking.{end}" for end in ("pem", "key", "ca"))
+
+    def write(self, of: certificates.Folder, client: str) -> None:
+        leaf = of.client(client)
+        for file, content in ((self.certificate, leaf.certificate), (self.key, leaf.key), (self.ca, of.ca.certificate)):
+            file.write_bytes(content.read_bytes())
+
+
 @contextlib.contextmanager
 def asking(
     path: Path, *, is_there: bool = True, allow: tuple[str, ...] = ("dns:all.example",), **settings: object
@@ -88,11 +100,11 @@ def asking(
         cloud.start()
         if not is_there:
             cloud.stop()
-        leaf = folder.client("all.example")
+        shown = Shown(path)
+        shown.write(folder, "all.example")
         asked = {"address": f"localhost:{cloud.port}", "pop": POP, "within_ms": 2_000, "spare_ms": 500, "in_flight": 64}
         asked |= {"failures": 3, "pause_ms": 200, **settings}
-        ca = folder.ca.certificate.read_bytes()
-        server.ask_cloud(json.dumps(asked).encode(), leaf.certificate.read_bytes(), leaf.key.read_bytes(), ca)
+        server.ask_cloud(json.dumps(asked).encode(), shown.certificate, shown.key, shown.ca)
 
     with pop(path, rescore=BAND, made=made) as scorer:
         try:
@@ -331,6 +343,47 @@ def test_the_cloud_answers_nobody_that_it_does_not_know_and_nothing_that_it_cann
             setattr(wrong, field_, value)
             assert refused("scoring", wrong.SerializeToString()) == grpc.StatusCode.INVALID_ARGUMENT, field_
         assert refused("scoring", b"\xff" * 40) == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_certificate_that_is_renewed_is_shown_without_a_restart_and_one_that_is_half_written_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    def until_told(scorer: Scorer, told: bool, numbers: Iterator[int]) -> None:
+        deadline = time.monotonic() + 30
+        while score(scorer, next(numbers)).HasField("rescored") != told:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    # The cloud knows the name in the certificate that comes, not that in the one which is there.
+    with asking(tmp_path, allow=("dns:scoring.example",)) as (scorer, cloud):
+        numbers, shown, new = iter(range(100_000)), Shown(tmp_path), cloud.folder.client("scoring.example")
+        assert not any(score(scorer, next(numbers)).HasField("rescored") for _ in range(60))
+        assert scorer.server.stats()["hybrid_failed"] == 3
+        shown.certificate.write_bytes(new.certificate.read_bytes())
+        until_counted(scorer, numbers, "hybrid_certificates_unusable", 1)
+        assert scorer.server.stats()["hybrid_certificates_renewed"] == 0
+        shown.key.write_bytes(new.key.read_bytes())
+        until_told(scorer, True, numbers)
+        stats = scorer.server.stats()
+        assert (stats["hybrid_certificates_renewed"], stats["hybrid_certificates_unusable"]) == (1, 0)
+
+        # Another authority: the cloud of before is not trusted any more, though the connection to it stands.
+        other = certificates.make(tmp_path / "other", clients=["scoring.example"])
+        shown.write(other, "scoring.example")
+        until_told(scorer, False, numbers)
+        cloud.stop()
+        cloud.folder = other
+        cloud.start()
+        until_told(scorer, True, numbers)
+
+
+def until_counted(scorer: Scorer, numbers: Iterator[int], name: str, value: int) -> None:
+    """Asks until it is."""
+    deadline = time.monotonic() + 30
+    while scorer.server.stats()[name] != value:
+        score(scorer, next(numbers))
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("member", "value"), [("within_ms", 0), ("address", "nowhere"), ("failures", 0), ("zzz", 1)])

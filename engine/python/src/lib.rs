@@ -8,12 +8,14 @@ mod table_backfill;
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use fraudgate_core::model::hex;
 use fraudgate_server::{
+    cloud::TlsPaths,
     journal::cursor::Cursors,
     model::ModelFiles,
     server::{self, Running, ServerError},
@@ -120,13 +122,9 @@ impl Server {
         })
     }
 
-    fn ask_cloud(&self, settings: &[u8], certificate_pem: &[u8], key_pem: &[u8], ca_pem: &[u8]) -> PyResult<()> {
-        let tls = TlsFiles {
-            certificate: certificate_pem.to_vec(),
-            key: key_pem.to_vec(),
-            ca: ca_pem.to_vec(),
-        };
-        self.made(|server| server.ask_cloud(settings, &tls).map_err(value_error))
+    fn ask_cloud(&self, settings: &[u8], certificate: PathBuf, key: PathBuf, ca: PathBuf) -> PyResult<()> {
+        let tls = TlsPaths { certificate, key, ca };
+        self.made(|server| server.ask_cloud(settings, tls).map_err(value_error))
     }
 
     #[pyo3(signature = (name, plan, policy, model, complete_since_us, reduced=None))]

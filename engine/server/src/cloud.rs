@@ -4,9 +4,11 @@
 
 mod breaker;
 mod connection;
+mod credentials;
 
 use std::{
     cell::{Cell, RefCell},
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,6 +23,8 @@ use tokio::{
 
 use breaker::{Breaker, State, Trial};
 pub use connection::{Link, LinkError};
+use credentials::Renewals;
+pub use credentials::TlsPaths;
 
 use crate::transport::count;
 
@@ -59,6 +63,7 @@ pub struct Cloud {
     asks: mpsc::Sender<Asking>,
     breaker: RefCell<Breaker>,
     in_flight: Cell<usize>,
+    renewals: Arc<Renewals>,
     counts: Counts,
 }
 
@@ -82,12 +87,17 @@ struct Counts {
 impl Cloud {
     /// Asks through a link that was made with these settings.
     pub fn new(link: Link) -> Cloud {
-        let (settings, asks) = (link.settings, link.asks);
+        let Link {
+            settings,
+            asks,
+            renewals,
+        } = link;
         let pause = Duration::from_millis(settings.pause_ms);
         Cloud {
             breaker: RefCell::new(Breaker::new(settings.failures, pause)),
             asks,
             in_flight: Cell::new(0),
+            renewals,
             counts: Counts::default(),
             settings,
         }
@@ -142,7 +152,7 @@ impl Cloud {
     }
 
     /// Counters by name.
-    pub fn stats(&self) -> [(&'static str, u64); 9] {
+    pub fn stats(&self) -> [(&'static str, u64); 11] {
         let breaker = self.breaker.borrow();
         let state = match breaker.state(Instant::now()) {
             State::Closed => 0,
@@ -159,6 +169,8 @@ impl Cloud {
             ("hybrid_in_flight", self.in_flight.get() as u64),
             ("hybrid_breaker", state),
             ("hybrid_breaker_opened", breaker.opened()),
+            ("hybrid_certificates_renewed", self.renewals.renewed()),
+            ("hybrid_certificates_unusable", self.renewals.are_unusable().into()),
         ]
     }
 

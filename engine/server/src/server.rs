@@ -27,7 +27,7 @@ pub use control::{Running, Stats};
 pub use journal::Journaled;
 
 use crate::{
-    cloud::Link,
+    cloud::{Link, TlsPaths},
     config::Config,
     model::{self, ModelFiles},
     transport::{Identities, TlsFiles, acceptor},
@@ -118,7 +118,7 @@ impl Server {
     }
 
     /// Has the cloud asked of what is uncertain, from before it listens; see [`Link::new`].
-    pub fn ask_cloud(&mut self, settings: &[u8], tls: &TlsFiles) -> Result<(), ServerError> {
+    pub fn ask_cloud(&mut self, settings: &[u8], tls: TlsPaths) -> Result<(), ServerError> {
         self.cloud = Some(Link::new(settings, tls).map_err(|e| error("cloud")(&e))?);
         Ok(())
     }

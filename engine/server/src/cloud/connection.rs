@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     thread,
     time::Duration,
@@ -16,13 +17,13 @@ use http_body::{Body, Frame};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{net::TcpStream, runtime, select, sync::mpsc, time::timeout};
-use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
+use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{Asking, Settings};
-use crate::{
-    grpc::only_message,
-    transport::{BoxError, TlsFiles, connector},
+use super::{
+    Asking, Settings,
+    credentials::{Credentials, Renewals, TlsPaths},
 };
+use crate::{grpc::only_message, transport::BoxError};
 
 /// What is asked.
 const PATH: &str = "/fraudgate.v1.Rescoring/Rescore";
@@ -39,6 +40,8 @@ pub struct Link {
     pub settings: Settings,
     /// Where questions are handed over.
     pub asks: mpsc::Sender<Asking>,
+    /// What became of its certificates since.
+    pub renewals: Arc<Renewals>,
 }
 
 /// Why there is no link.
@@ -54,9 +57,9 @@ impl fmt::Display for LinkError {
 impl std::error::Error for LinkError {}
 
 impl Link {
-    /// Begins the thread; it connects when the first question comes. `settings` is JSON, see [`Settings`]; of `tls` the
-    /// authority is that which signed the cloud's certificate.
-    pub fn new(settings: &[u8], tls: &TlsFiles) -> Result<Link, LinkError> {
+    /// Begins the thread; it connects when the first question comes. `settings` is JSON, see [`Settings`]; the files of
+    /// `tls` are read again while it serves, so that certificates can be renewed.
+    pub fn new(settings: &[u8], tls: TlsPaths) -> Result<Link, LinkError> {
         let settings: Settings = serde_json::from_slice(settings).map_err(|error| LinkError(error.to_string()))?;
         let limits = [
             ("within_ms", settings.within_ms),
@@ -69,11 +72,12 @@ impl Link {
         }
         let host = settings.address.rsplit_once(':').map(|(host, _)| host.to_owned());
         let name = host.and_then(|host| ServerName::try_from(host).ok());
+        let renewals = Arc::default();
         let place = Place {
             name: name.ok_or_else(|| LinkError("address: must be <host>:<port>".to_owned()))?,
             address: settings.address.clone(),
-            tls: connector(tls).map_err(|error| LinkError(error.to_string()))?,
         };
+        let credentials = Credentials::new(tls, Arc::clone(&renewals)).map_err(|error| LinkError(error.to_string()))?;
         let (asks, asked) = mpsc::channel(settings.in_flight);
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -81,44 +85,54 @@ impl Link {
             .map_err(|error| LinkError(error.to_string()))?;
         thread::Builder::new()
             .name("fraudgate-cloud".to_owned())
-            .spawn(move || runtime.block_on(ask(&place, asked)))
+            .spawn(move || runtime.block_on(ask(&place, credentials, asked)))
             .map_err(|error| LinkError(error.to_string()))?;
-        Ok(Link { settings, asks })
+        Ok(Link {
+            settings,
+            asks,
+            renewals,
+        })
     }
 }
 
-/// Where the cloud is, and how it is spoken to.
+/// Where the cloud is.
 struct Place {
     address: String,
     name: ServerName<'static>,
-    tls: TlsConnector,
 }
 
 /// Asks until nobody can hand questions over any more.
-async fn ask(place: &Place, mut asked: mpsc::Receiver<Asking>) {
+async fn ask(place: &Place, mut credentials: Credentials, mut asked: mpsc::Receiver<Asking>) {
     let mut connection: Option<SendRequest<One>> = None;
     while let Some(asking) = asked.recv().await {
+        if credentials.have_changed() {
+            // What is under way on it ends there.
+            connection = None;
+        }
         // It may have waited for a connection longer than its caller does.
         if asking.reply.is_closed() {
             continue;
         }
         let sender = match connection.take().filter(|sender| !sender.is_closed()) {
             Some(sender) => sender,
-            None => match timeout(CONNECT_WITHIN, connect(place)).await {
-                Ok(Ok(sender)) => sender,
-                // Dropping the question says that there is no answer.
-                Ok(Err(_)) | Err(_) => continue,
-            },
+            None => {
+                credentials.look();
+                match timeout(CONNECT_WITHIN, connect(place, &credentials)).await {
+                    Ok(Ok(sender)) => sender,
+                    // Dropping the question says that there is no answer.
+                    Ok(Err(_)) | Err(_) => continue,
+                }
+            }
         };
         tokio::spawn(answer(sender.clone(), request(place, &asking.message), asking));
         connection = Some(sender);
     }
 }
 
-async fn connect(place: &Place) -> Result<SendRequest<One>, BoxError> {
+async fn connect(place: &Place, credentials: &Credentials) -> Result<SendRequest<One>, BoxError> {
     let stream = TcpStream::connect(&*place.address).await?;
     stream.set_nodelay(true)?;
-    let stream = place.tls.connect(place.name.clone(), stream).await?;
+    let stream = credentials.connector().connect(place.name.clone(), stream).await?;
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING)

@@ -17,7 +17,7 @@ use tokio_rustls::{
 pub const ALPN: &[u8] = b"h2";
 
 /// What one proves oneself with, and whom one believes; all PEM.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The own certificate, leaf first.
     pub certificate: Vec<u8>,
