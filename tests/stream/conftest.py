@@ -126,20 +126,26 @@ class Pop:
             finally:
                 consumer.close()
 
-    def read(self, topic: str, count: int, within_s: float = 60.0) -> Read:
-        """At least `count` records of one of its topics from its beginning: key, value and headers, as they stand."""
+    def read(self, topic: str, count: int, within_s: float = 60.0, different: bool = False) -> Read:
+        """At least `count` records of one of its topics from its beginning: key, value and headers, as they stand.
+
+        different: until there are so many keys, for what a death repeats stands there twice.
+        """
         consumer = Consumer(self.broker.plain(**{"group.id": "test", "auto.offset.reset": "earliest"}))
         name = self.topics[topic]
         partitions = consumer.list_topics(name, timeout=10).topics[name].partitions
         consumer.assign([TopicPartition(name, partition, OFFSET_BEGINNING) for partition in partitions])
         found: Read = []
+        keys: set[str] = set()
         until = time.monotonic() + within_s
-        while len(found) < count and time.monotonic() < until:
+        while len(keys if different else found) < count and time.monotonic() < until:
             for record in consumer.consume(10_000, timeout=0.3):
                 assert record.error() is None, record.error()
                 found.append((record.key().decode(), record.value(), dict(record.headers() or [])))
+                keys.add(found[-1][0])
         consumer.close()
-        assert len(found) >= count, f"{len(found)} of {count} in {topic}: {self.said()[-2_000:]}"
+        came = len(keys if different else found)
+        assert came >= count, f"{came} of {count} in {topic}: {self.said()[-2_000:]}"
         return found
 
     def _configured(self) -> Path:
