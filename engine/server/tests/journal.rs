@@ -141,6 +141,41 @@ fn keys_are_rotated_without_rewriting_a_segment_and_another_key_is_named() {
 }
 
 #[test]
+fn a_rotten_line_of_the_key_file_is_named_by_its_number_whatever_it_says() {
+    let folder = TempDir::new().unwrap();
+    for life in 0..2 {
+        let (mut engine, _) = start(folder.path(), &settings(folder.path()), &Arc::default()).unwrap();
+        send(&mut engine, life * 10..life * 10 + 10);
+    }
+    let keys = std::fs::read_to_string(folder.path().join("keys")).unwrap();
+    let lines: Vec<&str> = keys.lines().collect();
+    let mut at = 0;
+    for (number, line) in lines[..lines.len() - 1].iter().enumerate() {
+        for what in ["segment", "epoch", "under", "key", "begun", "bytes", "end", "digest"] {
+            let Some(place) = line.find(&format!("\"{what}\":")) else {
+                continue;
+            };
+            let value = place + what.len() + 3 + usize::from(line.as_bytes()[place + what.len() + 3] == b'"');
+            let digit = line.as_bytes()[value];
+            // Another digit, which reads as well as the one that was written.
+            let other = if digit == b'7' { b'6' } else { b'7' };
+            let rot = |path: &Path| {
+                let mut rotten = keys.clone().into_bytes();
+                rotten[at + value] = other;
+                std::fs::write(path.join("keys"), rotten).unwrap();
+            };
+            let error = left_with(folder.path(), rot).map(|_| ()).unwrap_err().0;
+            assert_eq!(
+                error,
+                format!("keys, line {}: it is not as it was written", number + 1),
+                "{what}"
+            );
+        }
+        at += line.len() + 1;
+    }
+}
+
+#[test]
 fn a_key_that_was_written_in_part_is_followed_by_none() {
     let (folder, faults) = (TempDir::new().unwrap(), Arc::<Faults>::default());
     let (mut engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();

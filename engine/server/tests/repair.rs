@@ -11,6 +11,7 @@ use std::{fs, path::Path, sync::Arc};
 use fraudgate_core::{road::Answer, transaction::EventTime};
 use fraudgate_server::journal::{
     disk::{Disk, Folder},
+    look,
     repair::repair,
 };
 use journaled::{SECRET, copy, lose, send, settings, start, start_with};
@@ -37,7 +38,7 @@ fn file(folder: &Path, segment: u64) -> std::path::PathBuf {
 
 /// The segments that hold inputs, each with the sequence of its first one.
 fn segments(folder: &Path) -> Vec<(u64, u64)> {
-    let told = fraudgate_server::journal::look::info(folder).unwrap();
+    let told = look::info(folder).unwrap();
     let all = told["segments"].as_array().unwrap().iter();
     all.map(|segment| (segment["segment"].as_u64().unwrap(), segment["first"].as_u64().unwrap()))
         .collect()
@@ -205,6 +206,38 @@ fn a_segment_whose_header_is_damaged_or_that_is_gone_is_lost_as_a_whole() {
         let (engine, _) = start(folder.path(), &settings(folder.path()), &Arc::default()).unwrap();
         assert_eq!(engine.sequence(), 160);
     }
+}
+
+#[test]
+fn the_newest_segment_is_missed_when_it_is_gone_as_long_as_nobody_accepts_that() {
+    let folder = journal();
+    let all = segments(folder.path());
+    let (newest, first) = *all.last().unwrap();
+    fs::remove_file(file(folder.path(), newest)).unwrap();
+    let error = start(folder.path(), &settings(folder.path()), &Arc::default()).map(|_| ());
+    let error = error.unwrap_err().0;
+    assert!(
+        error.starts_with(&format!(
+            "segment {newest} is gone, though the key file says that it was written to"
+        )),
+        "{error}"
+    );
+    assert!(look::info(folder.path()).is_err() && look::verify(folder.path(), &SECRET).is_err());
+
+    let told = repaired(folder.path(), true);
+    let [(lost_first, last)] = lost(&told)[..] else {
+        panic!("{told}")
+    };
+    assert!(lost_first == first && last >= 160, "{told}");
+    let again = || start(folder.path(), &settings(folder.path()), &Arc::default()).unwrap();
+    let (mut engine, recovered) = again();
+    assert_eq!((engine.sequence(), recovered.gaps.len()), (last, 1));
+    send(&mut engine, 1_000..1_040);
+    drop(engine);
+    assert_eq!(again().0.sequence(), last + 40);
+    // What was written since is missed likewise: the gap was accepted for what was gone then.
+    fs::remove_file(file(folder.path(), journaled::newest(folder.path()))).unwrap();
+    assert!(start(folder.path(), &settings(folder.path()), &Arc::default()).is_err());
 }
 
 #[test]

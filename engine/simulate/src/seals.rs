@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use fraudgate_core::journal::{
     chunk,
-    keys::{KeyEncryptionKey, WrappedKey},
+    keys::{KeyEncryptionKey, KeyLine},
     rewritten, segment,
 };
 
@@ -31,7 +31,9 @@ impl Seals {
 
     /// A line of the key file.
     pub fn learn(&mut self, line: &[u8]) {
-        let wrapped = serde_json::from_slice::<WrappedKey>(line.trim_ascii()).ok();
+        let wrapped = serde_json::from_slice::<KeyLine>(line.trim_ascii())
+            .ok()
+            .and_then(KeyLine::read);
         let kek = KeyEncryptionKey::new(&self.secret);
         if let (Some(wrapped), Some(kek)) = (wrapped, kek)
             && let Ok(key) = kek.unwrap(&wrapped)

@@ -49,6 +49,11 @@ impl Gap {
         })
     }
 
+    /// Whether a segment lies in it as a whole.
+    pub fn holds(&self, segment: u64) -> bool {
+        segment > self.segment && self.resumes.is_none_or(|resumes| segment < resumes)
+    }
+
     /// How many inputs are lost, at most.
     pub fn inputs(&self) -> u64 {
         (self.last + 1).saturating_sub(self.first)

@@ -18,8 +18,7 @@ pub struct KeyEncryptionKey {
 }
 
 /// One segment's key, wrapped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrappedKey {
     /// The segment.
     pub segment: u64,
@@ -36,11 +35,100 @@ pub struct WrappedKey {
 #[serde(untagged)]
 pub enum Line {
     /// A segment's key.
-    Key(WrappedKey),
+    Key(KeyLine),
+    /// A segment was written to.
+    Begun(BegunLine),
     /// Where a segment ends.
     End(SyncedEnd),
     /// Inputs that are lost.
     Gap(GapLine),
+}
+
+/// A wrapped key as a line of the key file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyLine {
+    segment: u64,
+    epoch: u64,
+    under: String,
+    key: String,
+    /// CRC32C of the segment, the epoch and both texts: a rotten line says so, whoever needs its key and whenever.
+    crc: u32,
+}
+
+impl KeyLine {
+    /// The line that says so.
+    pub fn new(wrapped: &WrappedKey) -> KeyLine {
+        let WrappedKey {
+            segment,
+            epoch,
+            under,
+            key,
+        } = wrapped.clone();
+        KeyLine {
+            crc: crc([
+                &segment.to_le_bytes(),
+                &epoch.to_le_bytes(),
+                under.as_bytes(),
+                key.as_bytes(),
+            ]),
+            segment,
+            epoch,
+            under,
+            key,
+        }
+    }
+
+    /// What it says; `None` when it is not as it was written.
+    pub fn read(self) -> Option<WrappedKey> {
+        let wrapped = WrappedKey {
+            segment: self.segment,
+            epoch: self.epoch,
+            under: self.under,
+            key: self.key,
+        };
+        (KeyLine::new(&wrapped).crc == self.crc).then_some(wrapped)
+    }
+}
+
+/// Says that a segment was written to and synced: from then on it is missed where it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BegunLine {
+    begun: u64,
+    /// The room that was made for it.
+    bytes: u64,
+    /// CRC32C of both numbers.
+    crc: u32,
+}
+
+/// A segment that was written to, and the room that was made for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The segment.
+    pub segment: u64,
+    /// Bytes that it was made with.
+    pub bytes: u64,
+}
+
+impl BegunLine {
+    /// The line that says so.
+    pub fn new(begun: Begun) -> BegunLine {
+        BegunLine {
+            begun: begun.segment,
+            bytes: begun.bytes,
+            crc: crc([&begun.segment.to_le_bytes(), &begun.bytes.to_le_bytes()]),
+        }
+    }
+
+    /// What it says; `None` when it is not as it was written.
+    pub fn read(self) -> Option<Begun> {
+        let begun = Begun {
+            segment: self.begun,
+            bytes: self.bytes,
+        };
+        (BegunLine::new(begun) == self).then_some(begun)
+    }
 }
 
 /// Says, away from the segments themselves, that one is synced and where it ends: whatever of it is missing later is damage,
@@ -80,8 +168,12 @@ impl SyncedEnd {
 }
 
 fn checksum(end: &End) -> u32 {
-    let numbers = crc32c::crc32c_append(crc32c::crc32c(&end.segment.to_le_bytes()), &end.offset.to_le_bytes());
-    crc32c::crc32c_append(numbers, &end.digest)
+    crc([&end.segment.to_le_bytes(), &end.offset.to_le_bytes(), &end.digest])
+}
+
+/// CRC32C of parts, one after the other.
+fn crc<const N: usize>(parts: [&[u8]; N]) -> u32 {
+    parts.into_iter().fold(0, crc32c::crc32c_append)
 }
 
 /// Why a key cannot be unwrapped.
@@ -204,7 +296,7 @@ mod tests {
         let line = serde_json::to_string(&Line::End(SyncedEnd::new(&end))).unwrap();
         let read = |line: &[u8]| match serde_json::from_slice(line) {
             Ok(Line::End(said)) => said.read(),
-            Ok(Line::Key(_) | Line::Gap(_)) | Err(_) => None,
+            Ok(Line::Key(_) | Line::Begun(_) | Line::Gap(_)) | Err(_) => None,
         };
         assert_eq!(read(line.as_bytes()), Some(end));
         for bit in 0..line.len() * 8 {
@@ -212,6 +304,23 @@ mod tests {
             flipped[bit / 8] ^= 1 << (bit % 8);
             // A letter's case says nothing in hexadecimal digits.
             assert!(read(&flipped).is_none_or(|said| said == end), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_key_reads_as_it_was_written_and_no_flipped_bit_passes() {
+        let kek = KeyEncryptionKey::new(&[1; 32]).unwrap();
+        let wrapped = kek.wrap(4, 2, &[9; 32], [3; 12]).unwrap();
+        let line = serde_json::to_string(&Line::Key(KeyLine::new(&wrapped))).unwrap();
+        let read = |line: &[u8]| match serde_json::from_slice(line) {
+            Ok(Line::Key(said)) => said.read(),
+            Ok(Line::Begun(_) | Line::End(_) | Line::Gap(_)) | Err(_) => None,
+        };
+        assert_eq!(read(line.as_bytes()), Some(wrapped));
+        for bit in 0..line.len() * 8 {
+            let mut flipped = line.clone().into_bytes();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(read(&flipped), None, "bit {bit}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::{
 use fraudgate_core::journal::{
     chunk,
     gap::Gap,
+    keys::Begun,
     reader::{Damage, Tail},
     rewritten::LONG_HEADER,
     segment::{self, End, Header, NoHeader},
@@ -36,6 +37,8 @@ pub enum Broken {
         /// The one that follows.
         follower: Header,
     },
+    /// The newest segment is not there, though the key file says that it was written to.
+    Newest(u64),
     /// Nothing that could be set aside.
     Other(JournalError),
 }
@@ -64,6 +67,10 @@ impl Display for Broken {
                 f,
                 "segment {segment} is gone, though segment {} follows it and older ones are there",
                 follower.segment
+            ),
+            Broken::Newest(segment) => write!(
+                f,
+                "segment {segment} is gone, though the key file says that it was written to"
             ),
             Broken::Other(error) => error.fmt(f),
         }
@@ -104,6 +111,17 @@ pub fn headers(disk: &dyn Disk, said: &[End]) -> Result<BTreeMap<u64, Header>, B
         }
     }
     Ok(headers)
+}
+
+/// The same, and the newest segment that the key file says was written to must be among them, or one behind it, which would
+/// miss it.
+pub fn all_headers(disk: &dyn Disk, begun: &[Begun], said: &[End]) -> Result<BTreeMap<u64, Header>, Broken> {
+    let headers = headers(disk, said)?;
+    let begun = begun.iter().map(|begun| begun.segment);
+    match begun.chain(said.iter().map(|end| end.segment)).max() {
+        Some(newest) if headers.range(newest..).next().is_none() => Err(Broken::Newest(newest)),
+        _ => Ok(headers),
+    }
 }
 
 /// The segments that hang together, oldest first: each names the one before, or a gap does. One that none names was abandoned.

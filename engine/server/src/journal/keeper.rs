@@ -8,7 +8,10 @@ use std::{
 };
 
 use fraudgate_core::{
-    journal::segment::{HEADER, Header},
+    journal::{
+        keys::Begun,
+        segment::{HEADER, Header},
+    },
     transaction::Clock,
 };
 
@@ -280,6 +283,12 @@ impl Keeper {
             }
             any |= segment.sync();
             failed |= segment.has_failed();
+        }
+        for segment in open.iter().filter(|segment| segment.synced() > 0) {
+            let (segment, bytes) = (segment.number, self.settings.segment_bytes);
+            if let Err(error) = self.keyring.say_begun(Begun { segment, bytes }) {
+                self.desk.state().error = Some(error.0);
+            }
         }
         for end in open.iter().filter_map(|segment| segment.end()) {
             // The header of the segment behind it says the same, when that is synced.

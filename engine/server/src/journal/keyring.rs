@@ -1,5 +1,5 @@
-//! The file `keys`, a line each, as JSON: the wrapped key of each segment, synced before that is written to; and where each
-//! segment ends that is synced and done with, so that what is lost of it never passes for a write that was under way; and
+//! The file `keys`, a line each, as JSON: the wrapped key of each segment, synced before that is written to; that it was
+//! written to, and where it ends once it is synced and done with, so that what is lost of it never passes for a write that was under way; and
 //! the gaps that a person accepted.
 
 use std::{io, sync::Arc};
@@ -8,7 +8,7 @@ use fraudgate_core::{
     broken::{self, Broken},
     journal::{
         gap::{Gap, GapLine},
-        keys::{KeyEncryptionKey, Line, SyncedEnd, WrappedKey},
+        keys::{Begun, BegunLine, KeyEncryptionKey, KeyLine, Line, SyncedEnd, WrappedKey},
         rewritten::{Rewritten, key_name},
         segment::End,
     },
@@ -31,9 +31,11 @@ pub struct Keyring {
 }
 
 /// What the lines of the key file say.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Said {
     keys: Vec<WrappedKey>,
+    /// Segments that were written to.
+    begun: Vec<Begun>,
     /// Ends of segments, in the order in which they were synced.
     ends: Vec<End>,
     gaps: Vec<Gap>,
@@ -86,11 +88,9 @@ impl Keyring {
         if keys.len() == self.said.keys.len() {
             return Ok(());
         }
-        let Said { ends, gaps, .. } = &self.said;
         self.replace(Said {
             keys,
-            ends: ends.clone(),
-            gaps: gaps.clone(),
+            ..self.said.clone()
         })
     }
 
@@ -113,9 +113,24 @@ impl Keyring {
         }
         let wrapped = self.kek.wrap(segment, epoch, &key, nonce);
         let wrapped = wrapped.ok_or_else(|| JournalError("a key could not be wrapped".to_owned()))?;
-        self.append(&line(&Line::Key(wrapped.clone()))?)?;
+        self.append(&line(&Line::Key(KeyLine::new(&wrapped)))?)?;
         self.said.keys.push(wrapped);
         Ok(key)
+    }
+
+    /// Segments that were written to, as far as that was said.
+    pub fn begun(&self) -> &[Begun] {
+        &self.said.begun
+    }
+
+    /// Says that a segment was written to, which must be synced.
+    pub fn say_begun(&mut self, begun: Begun) -> Result<(), JournalError> {
+        if self.said.begun.contains(&begun) {
+            return Ok(());
+        }
+        self.append(&line(&Line::Begun(BegunLine::new(begun)))?)?;
+        self.said.begun.push(begun);
+        Ok(())
     }
 
     /// Where a segment ends, if that was said.
@@ -145,20 +160,26 @@ impl Keyring {
 
     /// Accepts a gap, here alone: the file does not say so.
     pub fn suppose_gap(&mut self, gap: Gap) {
-        self.said.gaps.push(gap);
+        self.said.accept(gap);
     }
 
     /// Accepts a gap.
     pub fn say_gap(&mut self, gap: Gap) -> Result<(), JournalError> {
-        self.append(&line(&Line::Gap(GapLine::new(&gap)))?)?;
-        self.said.gaps.push(gap);
-        Ok(())
+        let mut said = self.said.clone();
+        said.accept(gap);
+        self.replace(said)
     }
 
     /// Forgets keys by their numbers: what they sealed is gone for good.
     pub fn forget(&mut self, is_gone: impl Fn(u64) -> bool) -> Result<(), JournalError> {
-        let Said { keys, ends, gaps } = &self.said;
+        let Said {
+            keys,
+            begun,
+            ends,
+            gaps,
+        } = &self.said;
         self.replace(Said {
+            begun: begun.iter().filter(|begun| !is_gone(begun.segment)).copied().collect(),
             keys: keys.iter().filter(|key| !is_gone(key.segment)).cloned().collect(),
             ends: ends.iter().filter(|end| !is_gone(end.segment)).copied().collect(),
             gaps: gaps.iter().filter(|gap| !is_gone(gap.segment)).cloned().collect(),
@@ -219,9 +240,10 @@ pub fn gaps(disk: &dyn Disk) -> Result<Vec<Gap>, JournalError> {
     Ok(read(disk)?.0.gaps)
 }
 
-/// The ends that it says; needs no key.
-pub fn ends(disk: &dyn Disk) -> Result<Vec<End>, JournalError> {
-    Ok(read(disk)?.0.ends)
+/// The segments that it says were written to, and the ends; needs no key.
+pub fn begun_and_ends(disk: &dyn Disk) -> Result<(Vec<Begun>, Vec<End>), JournalError> {
+    let said = read(disk)?.0;
+    Ok((said.begun, said.ends))
 }
 
 /// The whole lines of the key file, and whether there is more than those.
@@ -246,10 +268,18 @@ fn read(disk: &dyn Disk) -> Result<(Said, bool), JournalError> {
 }
 
 impl Said {
+    /// What lies in the gap is missed no more, wherever it ended.
+    fn accept(&mut self, gap: Gap) {
+        self.begun.retain(|begun| !gap.holds(begun.segment));
+        self.ends.retain(|end| !gap.holds(end.segment));
+        self.gaps.push(gap);
+    }
+
     fn read(&mut self, line: &[u8]) -> Result<(), String> {
         let damaged = || "it is not as it was written".to_owned();
         match serde_json::from_slice(line).map_err(|e| e.to_string())? {
-            Line::Key(key) => self.keys.push(key),
+            Line::Key(key) => self.keys.push(key.read().ok_or_else(damaged)?),
+            Line::Begun(begun) => self.begun.push(begun.read().ok_or_else(damaged)?),
             Line::End(end) => self.ends.push(end.read().ok_or_else(damaged)?),
             Line::Gap(gap) => self.gaps.push(gap.read().ok_or_else(damaged)?),
         }
@@ -259,10 +289,11 @@ impl Said {
 
 fn lines(said: &Said) -> Result<Vec<u8>, JournalError> {
     let mut lines = Vec::new();
-    let keys = said.keys.iter().cloned().map(Line::Key);
+    let keys = said.keys.iter().map(|key| Line::Key(KeyLine::new(key)));
+    let begun = said.begun.iter().map(|&begun| Line::Begun(BegunLine::new(begun)));
     let ends = said.ends.iter().map(|end| Line::End(SyncedEnd::new(end)));
     let gaps = said.gaps.iter().map(|gap| Line::Gap(GapLine::new(gap)));
-    for said in keys.chain(ends).chain(gaps) {
+    for said in keys.chain(begun).chain(ends).chain(gaps) {
         lines.extend(line(&said)?);
     }
     Ok(lines)

@@ -14,7 +14,7 @@ use fraudgate_core::{
 
 use super::{
     JournalError,
-    chain::{Broken, chain, ends, gap_behind, headers, length, vouched},
+    chain::{Broken, all_headers, chain, ends, gap_behind, headers, length, vouched},
     disk::Disk,
     failed,
     keyring::Keyring,
@@ -70,7 +70,7 @@ pub fn recover(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Recovered, JournalError> {
     let gaps = keyring.gaps();
-    let chain = chain(&headers(disk, keyring.ends())?, gaps)?;
+    let chain = chain(&all_headers(disk, keyring.begun(), keyring.ends())?, gaps)?;
     let all = disk.snapshots().map_err(|e| failed("snapshots")(&e))?;
     let bytes = all.iter().map(|(_, bytes)| bytes).max().copied().unwrap_or(0);
     let length = length(&chain, gaps);
@@ -137,6 +137,7 @@ pub fn read(
     visit: &mut dyn Visit,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Recovered, JournalError> {
+    all_headers(disk, keyring.begun(), keyring.ends())?;
     read_on(disk, keyring, from, visit, progress).map_err(JournalError::from)
 }
 

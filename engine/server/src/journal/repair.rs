@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 use fraudgate_core::journal::{
     chunk,
     gap::Gap,
+    keys::Begun,
     reader::Tail,
     record::{Record, Records},
     rewritten::{LONG_HEADER, Rewritten},
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{
     JournalError, Recovered,
-    chain::Broken,
+    chain::{Broken, all_headers},
     disk::{Disk, Folder, SegmentFile},
     failed,
     keyring::Keyring,
@@ -44,12 +45,12 @@ pub fn repair(path: &Path, secret: &[u8; 32], through_us: i64, really: bool) -> 
     };
     // Each turn sets a segment aside or accepts a gap behind one: there are no more turns than that.
     let most = 2 * folder.segments().map_err(|e| failed("folder")(&e))?.len() + 1;
-    let mut broken = plan.survey(u64::MAX).err();
+    let mut broken = plan.broken();
     for _ in 0..most {
         let Some(one) = broken else { break };
         plan.found.push(one.to_string());
         plan.mend(one, None)?;
-        broken = plan.survey(u64::MAX).err();
+        broken = plan.broken();
     }
     if let Some(still) = broken {
         return Err(still.into());
@@ -95,6 +96,12 @@ struct Plan {
 }
 
 impl Plan {
+    /// What is wrong with what would be left.
+    fn broken(&self) -> Option<Broken> {
+        let all = all_headers(&self.view(u64::MAX), self.keyring.begun(), self.keyring.ends());
+        self.survey(u64::MAX).and(all).err()
+    }
+
     /// Reads what would be left, of the segments before one.
     fn survey(&self, before: u64) -> Result<Recovered, Broken> {
         let view = self.view(before);
@@ -134,6 +141,7 @@ impl Plan {
                 }
             }
             Broken::Gone { follower, .. } => self.behind_the_older(follower.segment, Some(follower)),
+            Broken::Newest(segment) => self.behind_the_older(segment, None),
             Broken::Other(error) => Err(error),
         }
     }
@@ -174,8 +182,8 @@ impl Plan {
     /// The sequence beyond which nothing of what is lost can have been, where no segment follows.
     fn reach(&self, at: &Tail) -> Result<u64, JournalError> {
         let mut through = at.next.saturating_sub(1);
-        let segments = self.disk.segments().map_err(|e| failed("folder")(&e))?;
-        for segment in segments.into_iter().filter(|&segment| segment >= at.end.segment) {
+        let there = self.disk.segments().map_err(|e| failed("folder")(&e))?;
+        for &segment in there.iter().filter(|&&segment| segment >= at.end.segment) {
             let bytes = self.disk.read(segment, u64::MAX);
             let bytes = bytes.map_err(|e| failed(&format!("segment {segment}"))(&e))?;
             let ends = self
@@ -193,7 +201,10 @@ impl Plan {
                 .map_or(0, |last| last as u64 + 1);
             through += written / LEAST;
         }
-        Ok(through)
+        // Of those that are gone the key file says how much room they had.
+        let is_gone = |begun: &&Begun| begun.segment > at.end.segment && !there.contains(&begun.segment);
+        let room = self.keyring.begun().iter().filter(is_gone).map(|begun| begun.bytes);
+        Ok(through + room.sum::<u64>() / LEAST)
     }
 }
 

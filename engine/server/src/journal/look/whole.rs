@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use super::{
     super::{
         JournalError,
-        chain::{chain, headers},
+        chain::{all_headers, chain},
         disk::{Disk, Folder},
         failed,
-        keyring::{Keyring, ends, gaps},
+        keyring::{Keyring, begun_and_ends, gaps},
         recovery::Visit,
         snapshot::load,
     },
@@ -31,7 +31,8 @@ use super::{
 /// The segments, as their headers say; needs no key.
 pub fn info(folder: &Path) -> Result<Value, JournalError> {
     let disk = Folder::look(folder);
-    let headers = headers(&disk, &ends(&disk)?)?;
+    let (begun, ends) = begun_and_ends(&disk)?;
+    let headers = all_headers(&disk, &begun, &ends)?;
     let gaps = gaps(&disk)?;
     let chain = chain(&headers, &gaps)?;
     let chained = |header: &Header| chain.iter().any(|other| other.segment == header.segment);
