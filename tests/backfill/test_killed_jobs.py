@@ -69,13 +69,10 @@ def _is_there(output: Path, pattern: str) -> bool:
     return any(output.glob(pattern))
 
 
-MOMENTS = {
-    "a run is spilled": ".work/transactions/run-000002*",
-    "labels are sorted": ".work/labels/run-*",
-    "a part is under way": ".part-00003.parquet.unfinished",
-    "a part has its name": "part-00005.parquet",
-    "a state is kept": ".work/state-7000",
-}
+# Runs are there until the job is done.
+RUNS = {"a run is spilled": ".work/transactions/run-000002*", "labels are sorted": ".work/labels/run-*"}
+# What gets this name next; the last is behind the state that was kept.
+NAMES = ("part-00003.parquet", "part-00005.parquet", "state-7000", "part-00011.parquet")
 
 
 @pytest.mark.slow
@@ -84,9 +81,13 @@ def test_a_job_killed_at_each_step_goes_on_to_the_same_bytes(
 ) -> None:
     """One job, killed at each moment in its turn, that has come further each time."""
     output = tmp_path / "out"
-    for moment, pattern in MOMENTS.items():
+    for moment, pattern in RUNS.items():
         reached = partial(_is_there, output, pattern)
         assert _killed([*shuffled, str(output), "2000", "700"], reached), moment
+    for name in NAMES:
+        killed = subprocess.run([*shuffled, str(output), "2000", "700", name], timeout=120, capture_output=True)
+        assert killed.returncode == -signal.SIGKILL, (name, killed.stderr.decode())
+        assert not any(output.rglob(name)), name
     subprocess.run([*shuffled, str(output), "2000", "700"], check=True, timeout=120, capture_output=True)
     assert _bytes(output) == whole[0]
 
