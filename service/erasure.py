@@ -21,7 +21,8 @@ _DEADLINE_S: Final = 30.0
 _ELSEWHERE: Final = (
     "answers and ids that are still known: they hold hashes of transaction ids, which name nobody",
     "files that a repair set aside, *.damaged: remove them",
-    "what left for elsewhere: topics of decisions, the cloud's lake and training sets, copies of the journal",
+    "the cloud's lake, yet: it is told with what is shipped to it, and takes the key from its rows then",
+    "what left for elsewhere: topics while the broker keeps their records, training sets, copies of journal and lake",
 )
 
 

@@ -73,6 +73,8 @@ class Asked:
         """The RescoredDecisions to a RescoreRequest. Raises Malformed."""
         requests = columns.read(request)
         teacher = self._teachers.of(requests.head)
+        if len(requests) == 0:
+            raise Malformed("sequence: there is no row")
         if requests.rows.shape[1] != len(teacher.features):
             raise Malformed("features: are not as many as the plan has")
         probability, risk = teacher.score(requests.rows)

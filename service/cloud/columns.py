@@ -70,6 +70,17 @@ class Requests(NamedTuple):
         return Requests(self.head, columns, self.keys[chosen], self.rows[chosen])
 
 
+class Erased(NamedTuple):
+    """A key that was erased at a PoP: of its entity, in the rows of before `epoch` and `sequence`."""
+
+    pop: str
+    program: str
+    entity: str
+    key: bytes
+    epoch: int
+    sequence: int
+
+
 class Answers(NamedTuple):
     """What the teacher says of a message's rows, in their order: float64 [n], float64 [n], uint8 [n]."""
 
@@ -90,9 +101,32 @@ def read(content: bytes) -> Requests:
     entities = len(message.entities)
     keys = _column(message, "keys", "V16", n * entities).reshape(n, entities)
     rows = _column(message, "rows", "<f4", n * message.features).reshape(n, message.features)
-    if n == 0:
+    if n == 0 and not message.erasures:
         raise Malformed("sequence: there is no row")
     return Requests(message, columns, keys, rows)
+
+
+def erased(head: rescore_pb2.RescoreRequest) -> list[Erased]:
+    """What a message says was erased. Raises Malformed."""
+    if any(len(each.key) != 16 or each.entity not in head.entities for each in head.erasures):
+        raise Malformed("erasures: name another entity than the message, or no key of 16 bytes")
+    return [Erased(head.pop, head.program, each.entity, each.key, each.epoch, each.sequence) for each in head.erasures]
+
+
+def without(requests: Requests, keys: Sequence[Erased]) -> Requests:
+    """The same rows, those of before without the keys that were erased."""
+    head, of, left = requests.head, requests.columns, None
+    for each in keys:
+        if (each.pop, each.program) != (head.pop, head.program) or each.entity not in head.entities:
+            continue
+        before = (of["epoch"] < each.epoch) | ((of["epoch"] == each.epoch) & (of["sequence"] < each.sequence))
+        slot = list(head.entities).index(each.entity)
+        halves = np.ascontiguousarray(requests.keys[:, slot]).view("<u8").reshape(-1, 2)
+        hit = before & (halves == np.frombuffer(each.key, "<u8")).all(axis=1)
+        if hit.any():
+            left = requests.keys.copy() if left is None else left
+            left[hit, slot] = np.zeros(1, "V16")
+    return requests if left is None else Requests(head, of, left, requests.rows)
 
 
 def write(requests: Requests, answers: Answers, model_digest: bytes) -> bytes:

@@ -16,9 +16,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from service.cloud.columns import Answers, Column, Requests
+from service.cloud.columns import Answers, Column, Erased, Requests
 from service.files import sync
 
 DAY_US: Final = 86_400_000_000
@@ -27,6 +28,8 @@ _NAME: Final = re.compile(
 )
 _UNFINISHED: Final = ".unfinished"
 _THROUGH: Final = b"fraudgate.through"
+# What says whose a row is, and where it stands in that PoP's order.
+_ORDER: Final = ("pop", "program", "epoch", "sequence")
 # Enums whose members a reader of the lake should not have to look up.
 _NAMES: Final[Mapping[str, Sequence[str]]] = {
     "policy_verdict": ("", "approve", "challenge", "hold", "decline"),
@@ -115,18 +118,57 @@ class Lake:
         path = folder / f"{part.topic}-{part.partition}-{part.first}-{part.last}.{k}of{n}.parquet"
         unfinished = path.with_name(path.name + _UNFINISHED)
         rows = pa.concat_tables(tables, promote_options="default")
-        with unfinished.open("wb") as file:
-            # Hashes and floats hardly compress, and no reader looks a row up by them.
-            pq.write_table(
-                rows.replace_schema_metadata({_THROUGH: told}),
-                file,
-                compression="lz4",
-                use_dictionary=False,
-                write_statistics=["event_time"],
-            )
-            file.flush()
-            os.fsync(file.fileno())
+        _write(unfinished, rows.replace_schema_metadata({_THROUGH: told}))
         return unfinished, path
+
+    def erase(self, keys: Sequence[Erased]) -> int:
+        """Take erased keys from the rows of before: a file that holds one is replaced whole. Returns how many it held.
+
+        What died in the middle is done by saying the same again. Files that were copied elsewhere are not reached.
+        """
+        lost = 0
+        for path in sorted(self._folder.glob("day=*/*.parquet")):
+            if _NAME.fullmatch(path.name) is None:
+                continue
+            with pq.ParquetFile(path) as file:
+                here = [each for each in keys if f"key.{each.entity}" in file.schema_arrow.names]
+                columns = [*_ORDER, *{f"key.{each.entity}" for each in here}]
+                if not any(pc.any(_holds(file.read(columns), each)).as_py() for each in here):
+                    continue
+                rows = file.read()
+            for each in here:
+                hit, name = _holds(rows, each), f"key.{each.entity}"
+                lost += pc.sum(hit).as_py()
+                left = pc.if_else(hit, pa.scalar(None, pa.binary(16)), rows[name])
+                place = rows.schema.get_field_index(name)
+                rows = rows.set_column(place, rows.schema.field(place), left)
+            unfinished = path.with_name(path.name + _UNFINISHED)
+            _write(unfinished, rows)
+            unfinished.rename(path)
+            sync(path.parent)
+        return lost
+
+
+def _write(path: Path, rows: pa.Table) -> None:
+    with path.open("wb") as file:
+        # Hashes and floats hardly compress, and no reader looks a row up by them.
+        pq.write_table(rows, file, compression="lz4", use_dictionary=False, write_statistics=["event_time"])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _holds(rows: pa.Table, erased: Erased) -> pa.ChunkedArray:
+    """Which rows hold a key that was erased: bool [n]."""
+    epoch, sequence = rows["epoch"], rows["sequence"]
+    before = pc.or_(
+        pc.less(epoch, erased.epoch),
+        pc.and_(pc.equal(epoch, erased.epoch), pc.less(sequence, erased.sequence)),
+    )
+    theirs = pc.and_(
+        pc.equal(rows["pop"].cast(pa.string()), erased.pop), pc.equal(rows["program"].cast(pa.string()), erased.program)
+    )
+    is_key = pc.equal(rows[f"key.{erased.entity}"], pa.scalar(erased.key, pa.binary(16)))
+    return pc.fill_null(pc.and_(pc.and_(before, theirs), is_key), False)
 
 
 def table(one: Rescored, chosen: npt.NDArray[np.bool_] | None = None) -> pa.Table:

@@ -15,7 +15,7 @@ import numpy as np
 import structlog
 
 from service.cloud import columns
-from service.cloud.columns import Malformed, Requests
+from service.cloud.columns import Erased, Malformed, Requests
 from service.cloud.lake import Kept, Lake, Part, Rescored, Through
 from service.cloud.teacher import Teacher, Teachers, answers
 
@@ -64,6 +64,8 @@ class Counts:
     """Their amounts, minor units of the programs' currencies."""
     kept: int = 0
     """Rows in the lake."""
+    erased: int = 0
+    """Keys that PoPs said were erased."""
 
 
 @dataclass
@@ -87,9 +89,10 @@ class Rescorer:
         # Writing a part takes about as long as scoring a tenth of it, and needs no interpreter most of that time.
         self._writer = ThreadPoolExecutor(1, "lake")
         self._writing: Future[int] | None = None
+        self._erased: list[Erased] = []
         self.counts = Counts()
         self.held = 0
-        """Rows that are scored and not kept."""
+        """Rows that are scored and not kept, and keys that are erased and not taken from the lake."""
 
     def begin(self, topic: str, partition: int) -> int:
         """Go on where the lake ends; returns the offset to read from."""
@@ -100,13 +103,17 @@ class Rescorer:
     def take(self, messages: Sequence[Message]) -> None:
         """Score messages of partitions that were begun, and publish what came of it."""
         by_program: dict[str, list[tuple[_Partition, Requests]]] = defaultdict(list)
+        erased: list[Erased] = []
         for message in messages:
             partition = self._partitions[message.topic, message.partition]
             partition.first = message.offset if partition.first is None else partition.first
             partition.last = message.offset
             self.counts.messages += 1
             try:
-                requests = self._fresh(partition, columns.read(message.value))
+                sent = columns.read(message.value)
+                # Also of a program that nothing is scored of here any more: what is kept of it is of before.
+                erased += columns.erased(sent.head)
+                requests = self._fresh(partition, sent) if len(sent) else None
             except Malformed as refused:
                 self.counts.refused += 1
                 _log.warning("refused", topic=message.topic, offset=message.offset, reason=str(refused))
@@ -115,6 +122,19 @@ class Rescorer:
                 by_program[requests.head.program].append((partition, requests))
         for taken in by_program.values():
             self._score(self._teachers.of(taken[0][1].head), taken)
+        if erased:
+            self._erase(erased)
+
+    def _erase(self, erased: Sequence[Erased]) -> None:
+        """Takes keys from what is held at once, and from the lake before more is kept: so a place behind an erasure is
+        never kept before it is done."""
+        for partition in self._partitions.values():
+            partition.rescored = [
+                one._replace(requests=columns.without(one.requests, erased)) for one in partition.rescored
+            ]
+        self._erased += erased
+        self.held += len(erased)
+        self.counts.erased += len(erased)
 
     def keep(self) -> None:
         """Have what is held written to the lake, once all of it is published, and the part before it is written.
@@ -132,8 +152,14 @@ class Rescorer:
             part = Part(topic, number, partition.first, partition.last)
             parts.append((part, partition.rescored, dict(partition.through)))
             partition.first, partition.rescored = None, []
-        self.held = 0
-        self._writing = self._writer.submit(lambda: sum(self._lake.keep(*part) for part in parts))
+        erased, self._erased, self.held = self._erased, [], 0
+
+        def write() -> int:
+            if erased:
+                self._lake.erase(erased)
+            return sum(self._lake.keep(*part) for part in parts)
+
+        self._writing = self._writer.submit(write)
 
     def wait(self) -> None:
         """Wait until what was to be written is. Raises LakeError."""

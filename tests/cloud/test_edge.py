@@ -6,15 +6,16 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pyarrow.dataset as ds
 import pytest
 
-from fraudgate.v1 import decision_pb2, rescore_pb2, transaction_pb2
+from fraudgate.v1 import decision_pb2, operation_pb2, rescore_pb2, stream_pb2, transaction_pb2
 from service.cloud.forwarder import Forwarder
 from service.cloud.lake import Lake
 from service.cloud.rescorer import Message, Rescorer
 from tests.cloud.edge import POP, Shipping, Telling, payment, pop, teacher_of_shop
 from tests.scorer import Scorer
-from tests.stream.records import purchase, purchases
+from tests.stream.records import Record, purchase, purchases
 
 Decisions = dict[int, decision_pb2.Decision]
 
@@ -113,6 +114,44 @@ def test_nothing_that_was_sent_leaves_the_pop(tmp_path: Path) -> None:
     assert not [value for value in sent if value in leaves]
     # The names of plan, program and PoP are configuration, and the amounts are meant to leave.
     assert b"customer" in leaves
+
+
+def test_an_erasure_is_shipped_with_what_is_scored_again_and_takes_the_key_from_the_lake(tmp_path: Path) -> None:
+    def customers() -> dict[int, bytes | None]:
+        kept = ds.dataset(tmp_path / "lake", format="parquet", partitioning="hive").to_table()
+        return dict(zip(kept["sequence"].to_pylist(), kept["key.customer"].to_pylist(), strict=True))
+
+    with pop(tmp_path) as scorer:
+        shipped, told = Shipping(), Telling()
+        forwarder, rescorer = (
+            ship(scorer, shipped),
+            Rescorer({"shop": teacher_of_shop()}, told, Lake(tmp_path / "lake")),
+        )
+        rescorer.begin("rescore", 0)
+
+        def scored_again(numbers: range) -> None:
+            score(scorer, numbers)
+            forwarder.step()
+            values = [Message("rescore", 0, at, value) for at, value in enumerate(shipped.values)]
+            rescorer.take(values[rescorer.counts.messages :])
+            rescorer.keep()
+            rescorer.wait()
+
+        scored_again(range(100))
+        before = customers()
+        erase = operation_pb2.EraseRequest(program="shop", entity=payment(7).entities[0])
+        control = stream_pb2.Control(erase=erase).SerializeToString()
+        assert scorer.server.take("control", [Record(control, 0, on="control")]) == 1
+        # The same customer pays again, as a new one.
+        scored_again(range(107, 108))
+        after = customers()
+    erased = [number + 1 for number in range(100) if payment(number).entities[0] == payment(7).entities[0]]
+    assert len(erased) == 2
+    assert {at for at, key in before.items() if after[at] != key} == set(erased)
+    assert all(after[at] is None for at in erased)
+    # The erasure has a sequence of its own.
+    assert after[102] == before[8]
+    assert rescorer.counts.erased == 1
 
 
 def test_at_its_bound_the_spool_admits_no_more_and_goes_on_when_it_was_shipped(tmp_path: Path) -> None:

@@ -257,6 +257,46 @@ def test_what_the_cloud_turns_around_is_counted_in_money(
     assert (cloud.counts.reversed, cloud.counts.reversed_minor) == (len(turned), sum(turned))
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_key_that_was_erased_goes_from_rows_of_before_that_are_kept_or_held_and_from_no_other(
+    bundle: Bundle, rescorer: Callable[[Published], Rescorer], tmp_path: Path, *, is_kept: bool
+) -> None:
+    cloud = rescorer(Published())
+    cloud.begin(TOPIC, 0)
+    sent = request(bundle, range(1, 301), step_us=DAY_US // 100)
+    keys = np.frombuffer(sent.keys, "V16").reshape(-1, len(ENTITIES)).copy()
+    # One customer in three rows, and the same bytes as a terminal, which is somebody else.
+    erased = keys[9, 0].tobytes()
+    keys[[9, 150, 280], 0] = keys[9, 0]
+    keys[20, 1] = keys[9, 0]
+    sent.keys = keys.tobytes()
+    other = request(bundle, range(1, 301), pop="fra1")
+    other.keys = sent.keys
+    cloud.take(messages(sent, other))
+    if is_kept:
+        kept_by(cloud)
+    before = lake(tmp_path) if is_kept else None
+    # The third row came after the erasure, and is a new person's.
+    told = rescore_pb2.RescoreErasure(entity="customer", key=erased, epoch=1, sequence=200)
+    says = rescore_pb2.RescoreRequest(pop="ams1", program="cards", entities=ENTITIES, erasures=[told])
+    cloud.take(messages(says, says, first=2))
+    assert cloud.held > 0
+    kept_by(cloud)
+    rows = lake(tmp_path)
+    ours = rows.filter(pa.compute.equal(rows["pop"].cast(pa.string()), "ams1"))
+    assert ours.filter(pa.compute.equal(ours["key.customer"], erased))["sequence"].to_pylist() == [281]
+    assert ours["key.customer"].null_count == 2
+    assert ours["key.terminal"].to_pylist()[20] == erased
+    theirs = rows.filter(pa.compute.equal(rows["pop"].cast(pa.string()), "fra1"))
+    assert theirs["key.customer"].to_pylist().count(erased) == 3
+    if before is not None:
+        # Nothing else of it changed.
+        others = [sorted(map(repr, each.drop_columns("key.customer").to_pylist())) for each in (rows, before)]
+        assert others[0] == others[1]
+    # And how far it is stands in its files still.
+    assert rescorer(Published()).begin(TOPIC, 0) == (2 if is_kept else 4)
+
+
 def test_each_file_of_the_lake_says_how_far_its_partition_is(bundle: Bundle, tmp_path: Path) -> None:
     published = Published()
     cloud = Rescorer({"cards": teacher.load_bundle(bundle)}, published, Lake(tmp_path / "lake"))

@@ -19,7 +19,7 @@ RESCORE_REASON_DEGRADED: RescoreReason
 RESCORE_REASON_UNCERTAIN: RescoreReason
 
 class RescoreRequest(_message.Message):
-    __slots__ = ("pop", "program", "plan_digest", "policy_digest", "model_digest", "thresholds", "entities", "features", "sequence", "epoch", "transaction", "event_time_us", "kind", "amount_minor", "keys", "rows", "policy_verdict", "tier", "cause", "reason", "fraud_probability", "risk_score")
+    __slots__ = ("pop", "program", "plan_digest", "policy_digest", "model_digest", "thresholds", "entities", "features", "sequence", "epoch", "transaction", "event_time_us", "kind", "amount_minor", "keys", "rows", "policy_verdict", "tier", "cause", "reason", "fraud_probability", "risk_score", "erasures")
     POP_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,7 @@ class RescoreRequest(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     FRAUD_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     RISK_SCORE_FIELD_NUMBER: _ClassVar[int]
+    ERASURES_FIELD_NUMBER: _ClassVar[int]
     pop: str
     program: str
     plan_digest: bytes
@@ -64,7 +65,20 @@ class RescoreRequest(_message.Message):
     reason: bytes
     fraud_probability: bytes
     risk_score: bytes
-    def __init__(self, pop: _Optional[str] = ..., program: _Optional[str] = ..., plan_digest: _Optional[bytes] = ..., policy_digest: _Optional[bytes] = ..., model_digest: _Optional[bytes] = ..., thresholds: _Optional[_Union[Thresholds, _Mapping]] = ..., entities: _Optional[_Iterable[str]] = ..., features: _Optional[int] = ..., sequence: _Optional[bytes] = ..., epoch: _Optional[bytes] = ..., transaction: _Optional[bytes] = ..., event_time_us: _Optional[bytes] = ..., kind: _Optional[bytes] = ..., amount_minor: _Optional[bytes] = ..., keys: _Optional[bytes] = ..., rows: _Optional[bytes] = ..., policy_verdict: _Optional[bytes] = ..., tier: _Optional[bytes] = ..., cause: _Optional[bytes] = ..., reason: _Optional[bytes] = ..., fraud_probability: _Optional[bytes] = ..., risk_score: _Optional[bytes] = ...) -> None: ...
+    erasures: _containers.RepeatedCompositeFieldContainer[RescoreErasure]
+    def __init__(self, pop: _Optional[str] = ..., program: _Optional[str] = ..., plan_digest: _Optional[bytes] = ..., policy_digest: _Optional[bytes] = ..., model_digest: _Optional[bytes] = ..., thresholds: _Optional[_Union[Thresholds, _Mapping]] = ..., entities: _Optional[_Iterable[str]] = ..., features: _Optional[int] = ..., sequence: _Optional[bytes] = ..., epoch: _Optional[bytes] = ..., transaction: _Optional[bytes] = ..., event_time_us: _Optional[bytes] = ..., kind: _Optional[bytes] = ..., amount_minor: _Optional[bytes] = ..., keys: _Optional[bytes] = ..., rows: _Optional[bytes] = ..., policy_verdict: _Optional[bytes] = ..., tier: _Optional[bytes] = ..., cause: _Optional[bytes] = ..., reason: _Optional[bytes] = ..., fraud_probability: _Optional[bytes] = ..., risk_score: _Optional[bytes] = ..., erasures: _Optional[_Iterable[_Union[RescoreErasure, _Mapping]]] = ...) -> None: ...
+
+class RescoreErasure(_message.Message):
+    __slots__ = ("entity", "key", "epoch", "sequence")
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    entity: str
+    key: bytes
+    epoch: int
+    sequence: int
+    def __init__(self, entity: _Optional[str] = ..., key: _Optional[bytes] = ..., epoch: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class Thresholds(_message.Message):
     __slots__ = ("challenge", "hold", "decline")

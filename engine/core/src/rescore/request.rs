@@ -6,7 +6,7 @@ use prost::bytes::{BufMut, Bytes};
 
 use super::{Rescore, Rescored, Why};
 use crate::{
-    admit::Admitted,
+    admit::{Admitted, AdmittedErasure},
     assessment::{Assessment, Version},
     journal::record::{Record, Stated},
     plan::Plan,
@@ -36,7 +36,7 @@ pub struct Gathered {
     pub requests: Vec<wire::RescoreRequest>,
     /// What the cloud turned around.
     pub reversals: Vec<wire::Reversal>,
-    /// Rows of all requests.
+    /// Rows and erasures of all requests.
     pub rows: usize,
 }
 
@@ -92,6 +92,7 @@ struct Columns {
     reason: Vec<u8>,
     probability: Vec<u8>,
     risk: Vec<u8>,
+    erasures: Vec<wire::RescoreErasure>,
 }
 
 impl Gathering {
@@ -144,16 +145,16 @@ impl Gathering {
                 }
                 Ok(())
             }
-            Record::Transaction(_, None)
-            | Record::History(..)
-            | Record::Label(_)
-            | Record::Outcome(_)
-            | Record::Erasure(_) => Ok(()),
+            Record::Erasure(erased) => {
+                self.erasure(sequence, erased);
+                Ok(())
+            }
+            Record::Transaction(_, None) | Record::History(..) | Record::Label(_) | Record::Outcome(_) => Ok(()),
             Record::Passed(_) | Record::Again(_) => Ok(()),
         }
     }
 
-    /// Rows that were gathered since the last were given out.
+    /// Rows and erasures that were gathered since the last were given out.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -182,6 +183,24 @@ impl Gathering {
         let before = self.programs[number].replace(columns);
         self.done.extend(before.and_then(Columns::finish));
         Ok(())
+    }
+
+    /// Who keeps rows of before has to take the key from them.
+    fn erasure(&mut self, sequence: u64, erased: &AdmittedErasure) {
+        let program = self.programs.get_mut(usize::from(erased.program));
+        let Some(columns) = program.and_then(Option::as_mut) else {
+            return;
+        };
+        let Some(entity) = columns.head.entities.get(usize::from(erased.entity)) else {
+            return;
+        };
+        columns.erasures.push(wire::RescoreErasure {
+            entity: entity.clone(),
+            key: Bytes::copy_from_slice(&erased.key.0.to_le_bytes()),
+            epoch: self.epoch,
+            sequence,
+        });
+        self.rows += 1;
     }
 
     fn reversal(&mut self, rescored: &Rescored) {
@@ -247,6 +266,7 @@ impl Columns {
             reason: Vec::new(),
             probability: Vec::new(),
             risk: Vec::new(),
+            erasures: Vec::new(),
         }
     }
 
@@ -291,9 +311,10 @@ impl Columns {
         std::mem::replace(self, fresh)
     }
 
-    /// The message; none where there is no row.
+    /// The message; none where there is neither a row nor an erasure.
     fn finish(self) -> Option<wire::RescoreRequest> {
-        (!self.sequence.is_empty()).then(|| wire::RescoreRequest {
+        let holds = !self.sequence.is_empty() || !self.erasures.is_empty();
+        holds.then(|| wire::RescoreRequest {
             sequence: self.sequence.into(),
             epoch: self.epoch.into(),
             transaction: self.transaction.into(),
@@ -308,6 +329,7 @@ impl Columns {
             reason: self.reason.into(),
             fraud_probability: self.probability.into(),
             risk_score: self.risk.into(),
+            erasures: self.erasures,
             ..self.head
         })
     }
