@@ -14,7 +14,7 @@ from benchmarks import pair, recovery, serve
 from benchmarks.open import HALF
 from benchmarks.report import Row, at_most, table
 from benchmarks.serve import BUSY, LONE, SMOKE, Shape, Size
-from benchmarks.servers import AIO, FULL, JOURNALED, SYNC
+from benchmarks.servers import AIO, ECHO, FULL, JOURNALED, SYNC
 
 PREFIX: Final = "journal/"
 SHAPES: Final = (LONE, Shape("unary", 8), BUSY)
@@ -37,7 +37,8 @@ class Found:
 def run(folder: Path, size: Size) -> Found:
     """Prepares, builds and measures. Raises what its parts raise."""
     beside = pair.run(folder, size, (FULL, JOURNALED), SHAPES)
-    arriving = open_loop.run(folder, size, (JOURNALED, SYNC, AIO))
+    # Beside what is asked: the same road without a journal, and the transport alone.
+    arriving = open_loop.run(folder, size, (JOURNALED, FULL, ECHO, SYNC, AIO))
     back = recovery.run(folder, recovery.SMOKE if size == SMOKE else recovery.WHOLE)
     return Found(beside, arriving, back)
 

@@ -38,6 +38,12 @@ def on_core(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def stolen_s() -> float:
+    """Seconds of all cores together that a virtual machine's host kept for others, since the machine started."""
+    stolen = Path("/proc/stat").read_text().split(maxsplit=9)[8]
+    return int(stolen) / os.sysconf("SC_CLK_TCK")
+
+
 def resident_mb(pid: int) -> float:
     """The resident memory of a process, in 10^6 bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

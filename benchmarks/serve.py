@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -66,9 +66,9 @@ class Found:
     resident: dict[Kind, float] = field(default_factory=dict)
     first_error: str | None = None
 
-    def add(self, kind: Kind, shape: Shape, report: dict[str, Any]) -> None:
+    def add(self, kind: Kind, shape: Shape, report: dict[str, Any], measures: Mapping[str, str] = MEASURES) -> None:
         """Keeps one report of the load."""
-        cell = self.figures.setdefault((kind, shape), {measure: [] for measure in MEASURES})
+        cell = self.figures.setdefault((kind, shape), {measure: [] for measure in measures})
         for measure, values in cell.items():
             values.append(report[measure])
         self.first_error = self.first_error or report["first_error"]

@@ -39,14 +39,16 @@ pub async fn run(
         }
         let (send, head, check) = (connection.sender(), head.clone(), check.clone());
         calls.push(tokio::task::spawn_local(async move {
+            let began = due.elapsed();
             let answer = call(&send, &head, frame).await;
             let took = due.elapsed();
-            (took, answer.and_then(|answer| check(&answer[HEADER..])))
+            (began, took, answer.and_then(|answer| check(&answer[HEADER..])))
         }));
     }
     let mut tally = Tally::with_room_for(calls.len());
     for call in calls {
-        let (took, answer) = call.await?;
+        let (began, took, answer) = call.await?;
+        tally.began(began);
         tally.took(took);
         if let Err(wrong) = answer {
             tally.wrong(wrong);

@@ -13,6 +13,8 @@ use crate::{
 #[derive(Default)]
 pub struct Tally {
     latencies_ns: Vec<u64>,
+    /// Of an open loop: how long after they were due calls began.
+    late_ns: Vec<u64>,
     /// Calls (or items) without the answer that was asked for.
     pub errors: u64,
     first_error: Option<String>,
@@ -36,6 +38,11 @@ impl Tally {
         self.latencies_ns.push(latency.as_nanos() as u64);
     }
 
+    /// Counts one call that began so long after it was due.
+    pub fn began(&mut self, late: Duration) {
+        self.late_ns.push(late.as_nanos() as u64);
+    }
+
     /// Says that the answer counted last was wrong.
     pub fn wrong(&mut self, why: String) {
         self.errors += 1;
@@ -52,6 +59,7 @@ impl Tally {
     /// As JSON. CPU time and rate are per transaction, whatever the shape; latency is a call's, or an item's.
     pub fn report(mut self, orders: &Orders, traffic: &Traffic<'_>) -> Value {
         self.latencies_ns.sort_unstable();
+        self.late_ns.sort_unstable();
         let calls = self.latencies_ns.len();
         let per_call = match orders.shape {
             Shape::Batch => orders.in_flight,
@@ -65,16 +73,19 @@ impl Tally {
             "next": traffic.position(),
             "cpu_us": self.server_cpu.as_secs_f64() * 1e6 / transactions,
             "rate": transactions / self.took.as_secs_f64(),
-            "p50_us": self.quantile_us(0.5),
-            "p99_us": self.quantile_us(0.99),
-            "p999_us": self.quantile_us(0.999),
+            "p50_us": quantile_us(&self.latencies_ns, 0.5),
+            "p99_us": quantile_us(&self.latencies_ns, 0.99),
+            "p999_us": quantile_us(&self.latencies_ns, 0.999),
+            "late_p50_us": quantile_us(&self.late_ns, 0.5),
+            "late_p99_us": quantile_us(&self.late_ns, 0.99),
+            "late_p999_us": quantile_us(&self.late_ns, 0.999),
         })
     }
+}
 
-    /// The smallest latency that at least this share of calls did not exceed.
-    fn quantile_us(&self, share: f64) -> Option<f64> {
-        let rank = (share * self.latencies_ns.len() as f64).ceil() as usize;
-        let latency = self.latencies_ns.get(rank.max(1) - 1)?;
-        Some(*latency as f64 / 1e3)
-    }
+/// The smallest of sorted times that at least this share of them did not exceed; nothing of none.
+fn quantile_us(sorted_ns: &[u64], share: f64) -> Option<f64> {
+    let rank = (share * sorted_ns.len() as f64).ceil() as usize;
+    let ns = sorted_ns.get(rank.max(1) - 1)?;
+    Some(*ns as f64 / 1e3)
 }
