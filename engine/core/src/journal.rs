@@ -39,6 +39,9 @@ pub trait Journal: Send {
     /// `programs` are those that a new segment states.
     fn append(&mut self, draft: &mut Draft, programs: &[Program]);
 
+    /// Does what can wait until answers have left. What needs it sooner does it itself.
+    fn rest(&mut self) {}
+
     /// Ends the segment here, so that a start from a snapshot of this moment reads nothing of what is before, and gives where
     /// that is. Nothing while not all that was appended stands there, or no other segment is ready. `programs` are those that
     /// the next one states.

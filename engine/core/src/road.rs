@@ -208,6 +208,13 @@ impl Engine {
         }
     }
 
+    /// Lets the journal do what could wait until answers have left.
+    pub fn rest(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.rest();
+        }
+    }
+
     /// Journals every input from now on.
     pub fn journal_to(&mut self, journal: Box<dyn Journal>) {
         self.journal = Some(journal);

@@ -1,8 +1,8 @@
 //! The journal's files. A drain is sealed by the core and appended by the engine's thread before its answers leave
-//! ([`writer`]); a thread of its own ([`mod@attend`]) syncs in groups, makes the next segment ready and removes old ones
-//! ([`keeper`]); at a start what is there is taken in again ([`recovery`]), the most of it from a [`snapshot`]; what leaves
-//! for elsewhere is read behind the writer by cursors ([`cursor`]), each with its own choice ([`decisions`]). [`disk`] is
-//! what all of it asks of a file system.
+//! ([`writer`]), and kept until it is synced ([`unsynced`]); a thread of its own ([`mod@attend`]) syncs in groups, makes the
+//! next segment ready and removes old ones ([`keeper`]); at a start what is there is taken in again ([`recovery`]), the most
+//! of it from a [`snapshot`]; what leaves for elsewhere is read behind the writer by cursors ([`cursor`]), each with its own
+//! choice ([`decisions`]). [`disk`] is what all of it asks of a file system.
 
 mod attend;
 pub mod chain;
@@ -20,6 +20,7 @@ pub mod recovery;
 pub mod repair;
 mod segment;
 pub mod snapshot;
+mod unsynced;
 pub mod writer;
 
 use std::{path::PathBuf, time::Duration};

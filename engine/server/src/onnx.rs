@@ -138,6 +138,8 @@ fn session(runtime: &Path, onnx: &[u8]) -> ort::Result<Session> {
         .with_intra_threads(1)?
         .with_inter_threads(1)?
         .with_parallel_execution(false)?
+        // Input and output are made once: there is nothing to plan, and planning is a twentieth of a lone run.
+        .with_memory_pattern(false)?
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?
         .with_optimization_level(GraphOptimizationLevel::All)?

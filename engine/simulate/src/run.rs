@@ -277,6 +277,10 @@ impl Run {
         let clock = self.time.now().clock;
         let mut answers = Vec::new();
         self.life.engine.drain(clock, &mut asked.clone(), &mut answers);
+        // As often as not something else comes first.
+        if clock.0 % 2 == 0 {
+            self.life.engine.rest();
+        }
         self.trace
             .tell("drain", &[asked.len() as u64, self.life.engine.sequence()]);
         self.truth

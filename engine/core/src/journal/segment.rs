@@ -199,13 +199,41 @@ impl Open {
 
     /// Seals the next chunk in place; see [`Seal::seal`]. Gives the offset at which it belongs.
     pub fn seal(&mut self, bytes: &mut Vec<u8>, first: u64, synced: u64, count: u32) -> Result<u64, Unsealable> {
+        let at = self.seal_unlinked(bytes, first, synced, count)?;
+        self.link(bytes, self.offset);
+        Ok(at)
+    }
+
+    /// The same without its digest: to be taken by [`Open::link`], of all such chunks in their order, before
+    /// [`Open::end`] is asked.
+    pub fn seal_unlinked(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        first: u64,
+        synced: u64,
+        count: u32,
+    ) -> Result<u64, Unsealable> {
         let next = self.number.checked_add(1).ok_or(Unsealable)?;
         self.seal.seal(bytes, self.number, first, synced, count)?;
         let at = self.offset;
         self.number = next;
         self.offset += bytes.len() as u64;
-        self.chain = self.chain.then(bytes);
         Ok(at)
+    }
+
+    /// Takes the digest of the next chunk that has none, which ends at `offset`. Gives where the segment ends with it.
+    pub fn link(&mut self, chunk: &[u8], offset: u64) -> End {
+        self.chain = self.chain.then(chunk);
+        End {
+            segment: self.segment,
+            offset,
+            digest: self.chain.0,
+        }
+    }
+
+    /// The offset at which the next chunk belongs.
+    pub fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// Where it ends by now.

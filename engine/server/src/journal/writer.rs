@@ -27,6 +27,7 @@ use super::{
     keeper::{Desk, Prepared},
     recovery::Recovered,
     segment::Segment,
+    unsynced::{Drain, Sealed, Unsynced},
 };
 
 /// The most bytes of buffers that are kept to be used again: what is under way between two syncs at full load.
@@ -65,8 +66,8 @@ pub struct Writer {
     current: Option<Current>,
     /// Where the journal ends that is known to be synced.
     good: Option<End>,
-    unsynced: VecDeque<Sealed>,
-    waiting: VecDeque<Plain>,
+    unsynced: Unsynced,
+    waiting: VecDeque<Drain>,
     held: usize,
     spare: Vec<Vec<u8>>,
     /// Bytes of the spare buffers.
@@ -81,23 +82,6 @@ struct Current {
     /// Until it is written. It comes last, so that a segment stands only when all that waited for it stands in it: until
     /// then it may still stand in a file that was given up.
     header: Option<[u8; HEADER]>,
-}
-
-/// A chunk that is written and not synced.
-struct Sealed {
-    bytes: Vec<u8>,
-    first: u64,
-    count: u32,
-    end: End,
-    segment: Arc<Segment>,
-    seal: Arc<Seal>,
-}
-
-/// A drain that is not written.
-struct Plain {
-    bytes: Vec<u8>,
-    first: u64,
-    count: u32,
 }
 
 impl Writer {
@@ -124,7 +108,7 @@ impl Writer {
             now,
             current: None,
             good: recovered.end,
-            unsynced: VecDeque::new(),
+            unsynced: Unsynced::default(),
             waiting: VecDeque::new(),
             held: 0,
             spare: Vec::new(),
@@ -146,21 +130,16 @@ impl Writer {
 
     /// Takes note of what was synced, and of what failed.
     fn settle(&mut self) {
+        self.link();
         // What was synced before a file failed stays so.
-        let is_synced = |front: &Sealed| front.segment.synced() >= front.end.offset;
-        while self.unsynced.front().is_some_and(is_synced) {
-            let Some(mut sealed) = self.unsynced.pop_front() else {
-                break;
-            };
-            self.good = Some(sealed.end);
-            self.held -= sealed.bytes.len();
-            self.status
-                .synced
-                .store(sealed.first + u64::from(sealed.count) - 1, Ordering::Relaxed);
-            if self.spared + sealed.bytes.capacity() <= SPARE {
-                sealed.bytes.clear();
-                self.spared += sealed.bytes.capacity();
-                self.spare.push(sealed.bytes);
+        while let Some((mut drain, end)) = self.unsynced.pop_synced() {
+            self.good = Some(end);
+            self.held -= drain.bytes.len();
+            self.status.synced.store(drain.through(), Ordering::Relaxed);
+            if self.spared + drain.bytes.capacity() <= SPARE {
+                drain.bytes.clear();
+                self.spared += drain.bytes.capacity();
+                self.spare.push(drain.bytes);
             }
         }
         let failed = |segment: &Arc<Segment>| segment.has_failed();
@@ -172,9 +151,16 @@ impl Writer {
         self.status.held.store(self.held as u64, Ordering::Relaxed);
     }
 
+    /// Takes the digests of what was written without.
+    fn link(&mut self) {
+        if let Some(current) = &mut self.current {
+            self.unsynced.link(&mut current.open);
+        }
+    }
+
     /// Writes what waits, as far as that can be done.
     fn write(&mut self, programs: &[Program]) {
-        let full = |current: &Current| current.open.end().offset >= self.segment_bytes;
+        let full = |current: &Current| current.open.offset() >= self.segment_bytes;
         if !self.waiting.is_empty() && self.current.as_ref().is_none_or(full) {
             // Without another segment a full one grows: its size is a wish.
             self.roll(programs);
@@ -190,23 +176,25 @@ impl Writer {
                 .is_none_or(|front| Arc::ptr_eq(&front.segment, &current.segment));
             let synced = if settled { current.synced() } else { 0 };
             let before = plain.bytes.len();
-            let Ok(at) = current.open.seal(&mut plain.bytes, plain.first, synced, plain.count) else {
+            let Ok(at) = current
+                .open
+                .seal_unlinked(&mut plain.bytes, plain.first, synced, plain.count)
+            else {
                 // It has as many chunks as it can number.
                 self.waiting.push_front(plain);
                 self.abandon();
                 break;
             };
             let wrote = current.segment.file.write_at(&plain.bytes, at);
-            let end = current.open.end();
-            self.status.bytes.fetch_add(end.offset - at, Ordering::Relaxed);
+            let until = current.open.offset();
+            self.status.bytes.fetch_add(until - at, Ordering::Relaxed);
             self.held += plain.bytes.len() - before;
-            self.unsynced.push_back(Sealed {
-                bytes: plain.bytes,
-                first: plain.first,
-                count: plain.count,
-                end,
+            self.unsynced.push(Sealed {
+                drain: plain,
+                until,
                 segment: current.segment.clone(),
                 seal: current.seal.clone(),
+                end: None,
             });
             if wrote.is_err() {
                 self.abandon();
@@ -228,16 +216,16 @@ impl Writer {
             self.abandon();
             return;
         }
-        current.segment.wrote(current.open.end().offset);
+        current.segment.wrote(current.open.offset());
         if let Some(last) = self.unsynced.back() {
-            let through = last.first + u64::from(last.count) - 1;
-            self.status.written.store(through, Ordering::Relaxed);
+            self.status.written.store(last.drain.through(), Ordering::Relaxed);
         }
     }
 
     /// Opens the next segment, if it is ready and can be written to.
     fn roll(&mut self, programs: &[Program]) {
         let Some(prepared) = self.desk.take() else { return };
+        self.link();
         let first = self
             .waiting
             .front()
@@ -279,20 +267,17 @@ impl Writer {
         if let Some(current) = self.current.take() {
             current.segment.fail();
         }
-        while let Some(mut sealed) = self.unsynced.pop_back() {
+        while let Some(sealed) = self.unsynced.pop_newest() {
             sealed.segment.fail();
             self.held -= TAG;
-            let opened = chunk::Header::read(&sealed.bytes)
-                .and_then(|header| sealed.seal.open(&header, &mut sealed.bytes).ok().map(|_| ()));
+            let Sealed { mut drain, seal, .. } = sealed;
+            let opened = chunk::Header::read(&drain.bytes)
+                .and_then(|header| seal.open(&header, &mut drain.bytes).ok().map(|_| ()));
             // What this process sealed and kept in memory opens. Otherwise its memory is broken; the gap in sequences
             // will be named by whoever reads the journal.
             if opened.is_some() {
-                sealed.bytes.truncate(sealed.bytes.len() - TAG);
-                self.waiting.push_front(Plain {
-                    bytes: sealed.bytes,
-                    first: sealed.first,
-                    count: sealed.count,
-                });
+                drain.bytes.truncate(drain.bytes.len() - TAG);
+                self.waiting.push_front(drain);
             }
         }
         let synced = self.status.synced.load(Ordering::Relaxed);
@@ -335,12 +320,11 @@ impl Journal for Writer {
     }
 
     fn append(&mut self, draft: &mut Draft, programs: &[Program]) {
-        self.settle();
         let spare = self.spare.pop().unwrap_or_default();
         self.spared -= spare.capacity();
         let bytes = std::mem::replace(&mut draft.bytes, spare);
         self.held += bytes.len();
-        self.waiting.push_back(Plain {
+        self.waiting.push_back(Drain {
             bytes,
             first: draft.first,
             count: draft.count,
@@ -353,6 +337,10 @@ impl Journal for Writer {
         self.write(programs);
     }
 
+    fn rest(&mut self) {
+        self.link();
+    }
+
     fn cut(&mut self, programs: &[Program]) -> Option<End> {
         self.settle();
         let stands = |current: &&Current| current.header.is_none() && self.waiting.is_empty();
@@ -362,7 +350,7 @@ impl Journal for Writer {
             .filter(stands)
             .map(|current| (current.segment.number, current.open.end()))?;
         // The last input's: a segment that holds none yet may be given up, and what comes then does not name it.
-        let last = self.unsynced.back().map(|last| last.end).or(self.good);
+        let last = self.unsynced.end().or(self.good);
         if last != Some(end) {
             return Some(last.unwrap_or(end));
         }
