@@ -1,7 +1,7 @@
 """The engine: what must be fast and exact, in Rust.
 
-`Server` serves the data plane, `Folder` folds tables, `Backfill` takes files down the road that serves, `Apart` one
-entity of them.
+`Server` serves the data plane, `Folder` folds tables as they come and `fold` one that is whole, `Backfill` takes files
+down the road that serves, `Apart` one entity of them.
 
 The ONNX Runtime library sends telemetry unless its environment says otherwise before it is loaded, so that is said
 here, before anything else.
@@ -23,6 +23,7 @@ from engine._native import (
     Mapping,
     Scorer,
     Server,
+    fold,
     journal_info,
     journal_repair,
     journal_replay,
@@ -42,6 +43,7 @@ __all__ = [
     "Mapping",
     "Scorer",
     "Server",
+    "fold",
     "journal_info",
     "journal_repair",
     "journal_replay",

@@ -71,6 +71,21 @@ class Folder:
         A key, an event, more for one without an amount, a fraud, a tile of events, a tile of frauds.
         """
 
+def fold(
+    plan: bytes,
+    hash_key: bytes,
+    transactions: _ArrowStream | _ArrowArray,
+    labels: _ArrowStream | _ArrowArray | None = None,
+    *,
+    complete_since_us: int,
+    precision: Literal["float32", "float64"] = "float32",
+) -> Rows:
+    """What `Folder.fold` gives of an empty history, to the bit, for tables that are at hand as a whole.
+
+    Each key's history is folded by itself and none is left, which takes a fraction of the time and of the memory.
+    Raises ValueError for a plan that cannot be, and for tables that do not fit it.
+    """
+
 @final
 class Mapping:
     """What a file's columns mean."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 import pyarrow as pa
 
-from engine import Folder
+from engine import fold as fold_whole
 from features.plan import CompiledPlan
 
 
@@ -25,8 +25,15 @@ def fold(
     Returns [n, f] in plan order; NaN where a feature has no value.
     Raises ValueError for tables that do not fit the plan.
     """
-    folder = Folder(plan.json, secrets.token_bytes(32), complete_since_us)
-    return to_numpy(folder.fold(transactions, labels, precision=precision), len(plan.features))
+    rows = fold_whole(
+        plan.json,
+        secrets.token_bytes(32),
+        transactions,
+        labels,
+        complete_since_us=complete_since_us,
+        precision=precision,
+    )
+    return to_numpy(rows, len(plan.features))
 
 
 def to_numpy(rows: Any, features: int) -> npt.NDArray[Any]:

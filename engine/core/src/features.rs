@@ -97,8 +97,8 @@ const US_A_DAY: i64 = 24 * US_AN_HOUR;
 const WEEKDAY_OF_THE_EPOCH: i64 = 3;
 const SATURDAY: i64 = 5;
 
-/// Features of the transaction's own fields.
-pub(crate) fn own(plan: &Plan, t: &Transaction, row: &mut [f64], missing: &mut FeatureSet) {
+/// Features of the transaction's own fields, in their places of `row`; `missing` takes those without a value.
+pub fn own(plan: &Plan, t: &Transaction, row: &mut [f64], missing: &mut FeatureSet) {
     let local = t
         .event_time
         .0

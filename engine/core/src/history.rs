@@ -3,6 +3,7 @@
 //! Windows are in event time over what was folded before. Nothing here depends on a clock, on how inputs were batched, or
 //! on what the scorer answered.
 
+mod alone;
 mod cost;
 mod entity;
 mod erased;
@@ -19,6 +20,7 @@ mod sweep;
 mod tiles;
 mod tiling;
 
+pub use alone::Alone;
 pub use cost::Costs;
 use entity::EntityHistory;
 use erased::Erased;

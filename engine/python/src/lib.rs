@@ -45,7 +45,7 @@ mod _native {
         Server,
         forward::Forward,
         stream::Cursor,
-        table::{Folder, Rows},
+        table::{Folder, Rows, fold},
         table_backfill::{Apart, Backfill, PyMapping, Scorer},
     };
 }

@@ -97,6 +97,31 @@ impl Folder {
     }
 }
 
+#[pyfunction]
+#[pyo3(signature = (plan, hash_key, transactions, labels=None, *, complete_since_us, precision="float32"))]
+pub(crate) fn fold(
+    py: Python<'_>,
+    plan: &[u8],
+    hash_key: [u8; 32],
+    transactions: &Bound<'_, PyAny>,
+    labels: Option<&Bound<'_, PyAny>>,
+    complete_since_us: i64,
+    precision: &str,
+) -> PyResult<Rows> {
+    let plan = Plan::parse(plan).map_err(value_error)?;
+    let precision = precision_of(precision)?;
+    let transactions = batches(transactions)?;
+    let labels = labels.map(batches).transpose()?.unwrap_or_default();
+    let key = HashKey {
+        version: 1,
+        secret: hash_key,
+    };
+    let since = EventTime(complete_since_us);
+    py.detach(|| table::whole(&plan, &key, &transactions, &labels, since, precision))
+        .map(Rows)
+        .map_err(value_error)
+}
+
 /// Rows of features, for whoever reads Arrow arrays.
 #[pyclass(frozen)]
 pub(crate) struct Rows(pub ArrayRef);

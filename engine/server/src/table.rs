@@ -15,9 +15,11 @@ mod inputs;
 mod keys;
 mod mapped;
 mod mapping;
+mod numbered;
 mod rows;
 mod scored;
 mod value;
+mod whole;
 
 use std::fmt;
 
@@ -38,6 +40,7 @@ pub use mapped::{Holds, Input, Refused, map};
 pub use mapping::Mapping;
 use rows::{LabelRows, TransactionRows};
 pub use scored::Scorer;
+pub use whole::whole;
 
 /// Why a table was refused. Nothing of it is folded then.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -57,6 +57,8 @@ pub(super) struct EntityHistory {
     pub(super) hand: KeyNumber,
     pub(super) left: KeyNumber,
     pub(super) looked_through: i64,
+    /// What the next key's rows stand in: nothing yet, but where one key follows another.
+    spare: Ring,
     /// The sums of the event that is being folded.
     added: Vec<i64>,
     /// A snapshot's, while one is written.
@@ -77,9 +79,32 @@ impl EntityHistory {
             hand: 0,
             left: 0,
             looked_through: i64::MIN,
+            spare: Ring::new(layout.measures.len()),
             added: Vec::with_capacity(layout.measures.len().max(1 + layout.frauds.len())),
             sweep: None,
         }
+    }
+
+    /// One that holds a single key at a time, from its first event to its last, and counts nothing.
+    pub fn of_one_key(layout: &EntityLayout, since: EventTime, bounds: Bounds) -> EntityHistory {
+        EntityHistory {
+            ledger: Ledger::of_time(layout),
+            ..EntityHistory::new(layout, since, bounds)
+        }
+    }
+
+    /// Forgets its key, and how far time has come: another key follows, with room for so many rows.
+    pub fn begin_another(&mut self, layout: &EntityLayout, rows: usize) {
+        if self.keys.count() > 0 {
+            self.spare = std::mem::replace(&mut self.keys.at_mut(0).events, Ring::new(0));
+            self.keys.remove(0);
+        }
+        self.spare.begin_anew(rows);
+        self.ledger = Ledger::of_time(layout);
+        self.watermark = i64::MIN;
+        self.dead_through = i64::MIN;
+        self.looked_through = i64::MIN;
+        self.left = 0;
     }
 
     /// The number of a key that has a history.
@@ -299,7 +324,8 @@ impl EntityHistory {
         if let Some(number) = forgotten {
             self.take_away(layout, number);
         }
-        let number = self.keys.add(key, Ring::new(layout.measures.len()));
+        let events = std::mem::replace(&mut self.spare, Ring::new(layout.measures.len()));
+        let number = self.keys.add(key, events);
         self.numbered(number);
         let head = self.keys.at_mut(number);
         if self.evicted_through > i64::MIN && !layout.evicted.is_empty() {

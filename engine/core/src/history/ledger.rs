@@ -52,6 +52,8 @@ pub(super) struct Ledger {
     shift: u32,
     /// Whether keys are remembered when their rows are beyond the retention.
     remembers: bool,
+    /// Whether anything is counted; else it knows what is dead, and no more.
+    counts: bool,
     watermark: i64,
     /// Its bucket, the newest that has a slot.
     newest: i64,
@@ -77,6 +79,7 @@ impl Ledger {
         Ledger {
             shift,
             remembers,
+            counts: true,
             watermark: i64::MIN,
             newest: i64::MIN >> shift,
             slots: None,
@@ -85,6 +88,14 @@ impl Ledger {
             dead_through: i64::MIN,
             turns_at: i64::MIN,
             total: Live::default(),
+        }
+    }
+
+    /// One that knows what is dead and counts nothing: for what no bound on bytes holds for.
+    pub fn of_time(layout: &EntityLayout) -> Ledger {
+        Ledger {
+            counts: false,
+            ..Ledger::new(layout)
         }
     }
 
@@ -101,6 +112,9 @@ impl Ledger {
     /// Counts something at an event time.
     #[inline]
     pub fn add(&mut self, time: i64, what: Live) {
+        if !self.counts {
+            return;
+        }
         self.total.add(what);
         self.at(time).add(what);
     }
@@ -108,7 +122,7 @@ impl Ledger {
     /// A key's newest thing is another now.
     #[inline]
     pub fn move_key(&mut self, from: i64, to: i64) {
-        if self.bucket(from) != self.bucket(to) || from.max(to) > self.watermark {
+        if self.counts && (self.bucket(from) != self.bucket(to) || from.max(to) > self.watermark) {
             self.at(from).keys -= 1;
             self.at(to).keys += 1;
         }

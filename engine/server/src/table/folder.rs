@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, Float64Array, RecordBatch};
-use arrow_schema::{DataType, Field};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, FixedSizeListArray, PrimitiveArray, RecordBatch,
+    types::{Float32Type, Float64Type},
+};
+use arrow_schema::Field;
 use fraudgate_core::{
     features::Seen,
     history::{Bounds, Costs, History},
@@ -64,11 +67,11 @@ impl Folder {
         match precision {
             Precision::Float32 => {
                 let (values, _) = self.values(transactions, labels, |value| value as f32, None)?;
-                Ok(self.lists(DataType::Float32, Arc::new(Float32Array::from(values)))?)
+                lists::<Float32Type>(&self.plan, values)
             }
             Precision::Float64 => {
                 let (values, _) = self.values(transactions, labels, |value| value, None)?;
-                Ok(self.lists(DataType::Float64, Arc::new(Float64Array::from(values)))?)
+                lists::<Float64Type>(&self.plan, values)
             }
         }
     }
@@ -81,7 +84,7 @@ impl Folder {
         labels: &[RecordBatch],
     ) -> Result<(ArrayRef, Vec<u8>), TableError> {
         let (values, said) = self.values(transactions, labels, |value| value, Some(Vec::new()))?;
-        let lists = self.lists(DataType::Float64, Arc::new(Float64Array::from(values)))?;
+        let lists = lists::<Float64Type>(&self.plan, values)?;
         Ok((lists, said.unwrap_or_default()))
     }
 
@@ -117,13 +120,15 @@ impl Folder {
         )?;
         Ok((into.values, into.said))
     }
+}
 
-    fn lists(&self, kind: DataType, values: ArrayRef) -> Result<ArrayRef, TableError> {
-        let field = Arc::new(Field::new("item", kind, false));
-        // A plan has at most 256 features.
-        let lists = FixedSizeListArray::try_new(field, self.plan.features.len() as i32, values, None);
-        Ok(Arc::new(lists.map_err(|error| TableError(error.to_string()))?) as Arc<dyn Array>)
-    }
+/// Rows of values as the list array that is given back.
+pub(super) fn lists<T: ArrowPrimitiveType>(plan: &Plan, values: Vec<T::Native>) -> Result<ArrayRef, TableError> {
+    let field = Arc::new(Field::new("item", T::DATA_TYPE, false));
+    let values = Arc::new(PrimitiveArray::<T>::new(values.into(), None));
+    // A plan has at most 256 features.
+    let lists = FixedSizeListArray::try_new(field, plan.features.len() as i32, values, None);
+    Ok(Arc::new(lists.map_err(|error| TableError(error.to_string()))?) as Arc<dyn Array>)
 }
 
 impl<T, Round: Fn(f64) -> T> Fold for Rows<'_, T, Round> {

@@ -99,17 +99,39 @@ impl TransactionRows {
         self.times.len()
     }
 
+    pub fn event_times(&self) -> &[i64] {
+        self.times.values()
+    }
+
+    /// The ids of the entity in a slot.
+    pub fn ids(&self, slot: usize) -> &Ids {
+        &self.entities[slot]
+    }
+
+    pub fn kind(&self, row: usize) -> Kind {
+        self.kinds.as_ref().map_or(Kind::Purchase, |kinds| kinds[row])
+    }
+
+    pub fn amount(&self, row: usize) -> Option<AmountMinor> {
+        self.amounts.is_valid(row).then(|| AmountMinor(self.amounts.value(row)))
+    }
+
     pub fn read(&self, row: usize, keys: &mut Keys, transaction: &mut Transaction) {
+        self.read_own(row, transaction);
+        for (slot, (ids, key)) in self.entities.iter().zip(&mut transaction.entities).enumerate() {
+            *key = ids.get(row).map(|id| keys.entity(slot, id));
+        }
+    }
+
+    /// All but its keys.
+    pub fn read_own(&self, row: usize, transaction: &mut Transaction) {
         transaction.event_time = EventTime(self.times.value(row));
-        transaction.kind = self.kinds.as_ref().map_or(Kind::Purchase, |kinds| kinds[row]);
-        transaction.amount = self.amounts.is_valid(row).then(|| AmountMinor(self.amounts.value(row)));
+        transaction.kind = self.kind(row);
+        transaction.amount = self.amount(row);
         transaction.utc_offset_minutes = match &self.utc_offsets {
             Some(minutes) if minutes.is_valid(row) => minutes.value(row) as i16,
             _ => 0,
         };
-        for (slot, (ids, key)) in self.entities.iter().zip(&mut transaction.entities).enumerate() {
-            *key = ids.get(row).map(|id| keys.entity(slot, id));
-        }
         for (numbers, number) in self.numbers.iter().zip(&mut transaction.numbers) {
             *number = if numbers.is_valid(row) {
                 numbers.value(row)
@@ -149,18 +171,28 @@ impl LabelRows {
         self.arrivals.value(row)
     }
 
+    /// The ids of the entity in a slot.
+    pub fn ids(&self, slot: usize) -> &Ids {
+        &self.entities[slot]
+    }
+
     pub fn read(&self, row: usize, keys: &mut Keys) -> Labelled {
-        let mut entities = [None; MAX_ENTITIES];
-        for (slot, (ids, key)) in self.entities.iter().zip(&mut entities).enumerate() {
+        let mut label = self.read_own(row, keys);
+        for (slot, (ids, key)) in self.entities.iter().zip(&mut label.entities).enumerate() {
             *key = ids.get(row).map(|id| keys.entity(slot, id));
         }
+        label
+    }
+
+    /// All but its keys.
+    pub fn read_own(&self, row: usize, keys: &Keys) -> Labelled {
         // Nulls were refused, so the default is never taken.
         let id = self.transactions.get(row).unwrap_or(Id::Number(0));
         Labelled {
             transaction: keys.transaction(id),
             event_time: EventTime(self.times.value(row)),
             kind: self.kinds.as_ref().map_or(Kind::Purchase, |kinds| kinds[row]),
-            entities,
+            entities: [None; MAX_ENTITIES],
             fraud: self.frauds.is_valid(row).then(|| self.frauds.value(row)),
         }
     }

@@ -1,6 +1,6 @@
 //! The buffer of a ring: it grows modestly, by sizes that allocators keep, and dead rows go when there are enough of them.
 
-use super::Ring;
+use super::{HINTS, Ring};
 
 impl Ring {
     /// Makes room for one more row that does not fit, by moving the live rows to the front when an eighth of the buffer is dead, else by
@@ -22,6 +22,18 @@ impl Ring {
         let more = if rows < 8 { 2 } else { 1 };
         self.refit(0, (rows + more) * stride);
         0
+    }
+
+    /// Holds nothing any more, nor ever did, and has room for so many rows.
+    pub fn begin_anew(&mut self, rows: usize) {
+        let cells = (rows + 1) * self.stride();
+        if self.cells.len() < cells {
+            self.cells = room(cells);
+        }
+        self.cells[..self.stride as usize].fill(0);
+        self.cells[0] = i64::MIN;
+        (self.base, self.last, self.due) = (0, 0, 0);
+        self.hints = [0; HINTS];
     }
 
     /// Gives back what dead rows hold. Returns by how many rows the live ones moved toward the front.
