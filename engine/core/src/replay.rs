@@ -6,10 +6,13 @@
 
 mod again;
 mod ahead;
+mod digest;
+mod error;
+mod moved;
 
 pub use ahead::Ahead;
-
-use prost::Message;
+pub use error::ReplayError;
+use moved::{Moved, Place};
 
 use crate::{
     assessment::{Assessment, MadeWith, Tier, Version},
@@ -21,10 +24,9 @@ use crate::{
     known::Taken,
     plan::Plan,
     policy::{Policy, Verdict},
-    rescore::Answered,
     road::Engine,
     snapshot::Loaded,
-    transaction::{AmountMinor, EventTime, KeyHash, MAX_ENTITIES, MAX_NUMBERS, Transaction},
+    transaction::{AmountMinor, EventTime},
 };
 
 /// Takes a journal in again. Segments come in their order.
@@ -45,60 +47,6 @@ pub struct Replay<'e> {
     /// Inputs taken in.
     pub inputs: u64,
 }
-
-/// Where what is journaled of a program belongs in the engine.
-struct Place {
-    made_with: MadeWith,
-    /// The slots of now, by the slots of then; `None` when the plan is the same.
-    moved: Option<Moved>,
-}
-
-struct Moved {
-    entities: [Option<usize>; MAX_ENTITIES],
-    numbers: [Option<usize>; MAX_NUMBERS],
-}
-
-/// Why a journal cannot be taken in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReplayError {
-    /// Sequences do not follow each other.
-    Gap {
-        /// The sequence that had to come.
-        expected: u64,
-        /// The one that came.
-        found: u64,
-    },
-    /// A record names a program that its segment does not state.
-    Unstated {
-        /// The sequence.
-        sequence: u64,
-    },
-    /// A stated plan or policy cannot be read.
-    Program(String),
-    /// What is folded differs from what was: the journal is not this engine's.
-    Diverged {
-        /// The sequence.
-        sequence: u64,
-    },
-}
-
-impl std::fmt::Display for ReplayError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            ReplayError::Gap { expected, found } => write!(f, "input {expected} had to come, and {found} did"),
-            ReplayError::Unstated { sequence } => write!(f, "input {sequence} names a program that is not stated"),
-            ReplayError::Program(error) => write!(f, "a program's record: {error}"),
-            ReplayError::Diverged { sequence } => {
-                write!(
-                    f,
-                    "input {sequence} was taken in another state than what is journaled before it makes"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for ReplayError {}
 
 impl<'e> Replay<'e> {
     /// Takes a journal in to an engine that serves its programs and has taken nothing yet.
@@ -331,89 +279,5 @@ impl<'e> Replay<'e> {
             moved: (plan.digest != program.plan.digest).then(|| Moved::new(&plan, &program.plan)),
         });
         Ok(())
-    }
-}
-
-impl Moved {
-    fn new(then: &Plan, now: &Plan) -> Moved {
-        let (mut entities, mut numbers) = ([None; MAX_ENTITIES], [None; MAX_NUMBERS]);
-        for (slot, name) in entities.iter_mut().zip(&then.entities) {
-            *slot = now.entity(name);
-        }
-        for (slot, name) in numbers.iter_mut().zip(&then.numbers) {
-            *slot = now.number(name);
-        }
-        Moved { entities, numbers }
-    }
-
-    fn transaction(&self, then: &Transaction) -> Transaction {
-        let mut now = then.clone();
-        now.entities = self.entities(&then.entities);
-        now.numbers = [f64::NAN; MAX_NUMBERS];
-        for (&slot, &number) in self.numbers.iter().zip(&then.numbers) {
-            if let Some(slot) = slot {
-                now.numbers[slot] = number;
-            }
-        }
-        now
-    }
-
-    fn entities(&self, then: &[Option<KeyHash>; MAX_ENTITIES]) -> [Option<KeyHash>; MAX_ENTITIES] {
-        let mut now = [None; MAX_ENTITIES];
-        for (&slot, &key) in self.entities.iter().zip(then) {
-            if let Some(slot) = slot {
-                now[slot] = key;
-            }
-        }
-        now
-    }
-}
-
-impl Engine {
-    /// The digest of the whole state in a canonical order, caches left out: equal digests are equal states. Programs in their
-    /// order, in each the entities by slot, keys sorted, rows by time, what was approved blind, and through where the cloud has
-    /// spoken; then how far streams were taken in, and the known ids with their answers, by sequence.
-    pub fn digest(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
-        let mut write = |bytes: &[u8]| {
-            hasher.update(bytes);
-        };
-        write(&self.sequence.to_le_bytes());
-        for program in &self.programs {
-            write(&(program.name.len() as u64).to_le_bytes());
-            write(program.name.as_bytes());
-            write(&program.plan.digest);
-            let EventTime(complete_since) = program.complete_since;
-            write(&complete_since.to_le_bytes());
-            program.history.write_canonical(&program.plan, &mut write);
-            for (time, minor) in program.blind.exposure() {
-                write(&time.0.to_le_bytes());
-                write(&minor.to_le_bytes());
-            }
-            let Answered { epoch, sequence } = program.reviewed.through;
-            write(&epoch.to_le_bytes());
-            write(&sequence.to_le_bytes());
-        }
-        for at in self.offsets.iter() {
-            write(&(at.topic.len() as u64).to_le_bytes());
-            write(at.topic.as_bytes());
-            write(&at.partition.to_le_bytes());
-            write(&at.highest.to_le_bytes());
-        }
-        let mut answer = Vec::new();
-        for taken in self.known.iter() {
-            write(&taken.id.0.to_le_bytes());
-            write(&taken.payload.0.to_le_bytes());
-            write(&taken.sequence.to_le_bytes());
-            answer.clear();
-            if let Some(assessment) = &taken.assessment {
-                let program = &self.programs[usize::from(assessment.made_with.program)];
-                let sent = assessment.to_wire(program.version(assessment.made_with));
-                answer.extend_from_slice(&sent.encode_to_vec());
-            }
-            write(&(answer.len() as u64).to_le_bytes());
-            write(&answer);
-        }
-        *hasher.finalize().as_bytes()
     }
 }

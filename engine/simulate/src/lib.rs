@@ -6,6 +6,7 @@ pub mod clients;
 pub mod disk;
 pub mod keys;
 pub mod life;
+pub mod played;
 pub mod random;
 pub mod run;
 pub mod scenario;

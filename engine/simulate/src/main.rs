@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use fraudgate_simulate::run::{Played, play};
+use fraudgate_simulate::{played::Played, run::play};
 
 struct Orders {
     seeds: u64,

@@ -41,7 +41,7 @@ fn seeds_that_failed_once_pass() {
 
 #[test]
 fn what_is_simulated_meets_every_kind_of_trouble() {
-    let mut all = fraudgate_simulate::run::Played::default();
+    let mut all = fraudgate_simulate::played::Played::default();
     for seed in 1..=2 * SEEDS {
         all.add(&play(seed, false).unwrap());
     }

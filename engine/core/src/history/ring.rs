@@ -4,10 +4,11 @@
 //! buffer whose live part moves toward the end; the row before the first live one is the base that differences start from.
 //! Sums wrap: differences of what is live stay exact (at most 2^16 amounts of at most 10^14).
 
+mod bytes;
 mod room;
+mod search;
 
 use super::prefetch::prefetch;
-use crate::snapshot::{Unreadable, number};
 use room::room;
 
 /// Positions that a ring remembers.
@@ -110,80 +111,6 @@ impl Ring {
         self.between(row - 1, row, column)
     }
 
-    /// The last row whose event time is at most `bound`; the base when there is none. The search begins at `hint`, any
-    /// number: it decides how long the search takes and never what it finds.
-    #[inline]
-    pub fn position(&self, bound: i64, hint: usize) -> usize {
-        let (base, last) = (self.base(), self.last());
-        let hint = hint.clamp(base, last);
-        // Where most are: at the hint, or a row further.
-        if hint == base || self.time(hint) <= bound {
-            if hint == last || bound < self.time(hint + 1) {
-                return hint;
-            }
-            if hint + 1 == last || bound < self.time(hint + 2) {
-                return hint + 1;
-            }
-        }
-        self.search(bound, hint)
-    }
-
-    fn search(&self, bound: i64, hint: usize) -> usize {
-        let (base, last) = (self.base(), self.last());
-        let (mut low, mut high) = (hint, hint);
-        let mut step = 1;
-        if hint == base || self.time(hint) <= bound {
-            loop {
-                high = low + step;
-                if high > last {
-                    high = last + 1;
-                    break;
-                }
-                if self.time(high) > bound {
-                    break;
-                }
-                low = high;
-                step *= 2;
-            }
-        } else {
-            loop {
-                if high - base <= step {
-                    low = base;
-                    break;
-                }
-                low = high - step;
-                if self.time(low) <= bound {
-                    break;
-                }
-                high = low;
-                step *= 2;
-            }
-        }
-        while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            if self.time(middle) <= bound {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        low
-    }
-
-    /// The first row at which the running count of `column` since the base reaches `count` (at least 1, and reached).
-    pub fn nth(&self, column: usize, count: i64) -> usize {
-        let (mut low, mut high) = (self.base(), self.last());
-        while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            if self.between(self.base(), middle, column) >= count {
-                high = middle;
-            } else {
-                low = middle;
-            }
-        }
-        high
-    }
-
     /// Puts a row after all whose event time is at most `time`, and adds it to the sums of those behind it.
     pub fn insert(&mut self, time: i64, added: &[i64]) -> Inserted {
         let moved = match self.cells.len() >= (self.last() + 2) * self.stride() {
@@ -282,47 +209,6 @@ impl Ring {
     /// The event times of the rows, in order.
     pub fn times(&self) -> impl Iterator<Item = i64> + '_ {
         (self.base() + 1..=self.last()).map(|row| self.time(row))
-    }
-
-    /// Writes the rows later than `through`: how many, then each with what it added itself.
-    pub fn write(&self, through: i64, write: &mut impl FnMut(&[u8])) {
-        let (stride, base) = (self.stride(), self.live_after(through));
-        write(&(self.last - base as u32).to_le_bytes());
-        if base == self.last() {
-            return;
-        }
-        let rows = &self.cells[base * stride..(self.last() + 1) * stride];
-        let pairs = rows.chunks_exact(stride).zip(rows[stride..].chunks_exact(stride));
-        for (before, row) in pairs {
-            write(&row[0].to_le_bytes());
-            for (sum, before) in row[1..].iter().zip(&before[1..]) {
-                write(&sum.wrapping_sub(*before).to_le_bytes());
-            }
-        }
-    }
-
-    /// The rows that [`Ring::write`] wrote, taken off the beginning of `bytes`.
-    pub fn read(sums: usize, bytes: &mut &[u8]) -> Result<Ring, Unreadable> {
-        let mut ring = Ring::new(sums);
-        let rows = u32::from_le_bytes(number(bytes)?);
-        if rows == 0 {
-            return Ok(ring);
-        }
-        let stride = 1 + sums;
-        let cells = (rows as usize).checked_mul(stride).ok_or(Unreadable)?;
-        let (cells, rest) = bytes.as_chunks::<8>().0.split_at_checked(cells).ok_or(Unreadable)?;
-        *bytes = &bytes[bytes.len() - 8 * rest.len() - bytes.len() % 8..];
-        ring.cells = room(cells.len() + 2 * stride);
-        ring.cells[0] = i64::MIN;
-        for (place, cell) in cells.iter().enumerate() {
-            let own = i64::from_le_bytes(*cell);
-            ring.cells[stride + place] = match place % stride {
-                0 => own,
-                _ => own.wrapping_add(ring.cells[place]),
-            };
-        }
-        ring.last = rows;
-        Ok(ring)
     }
 
     /// Of an empty ring: the event time of the newest row that there ever was.
