@@ -4,17 +4,16 @@ Modules are imported by the commands that use them, so that a command starts at 
 """
 
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
 from service import logs
+from service.backfill_commands import backfill, compare, features, rescore
+from service.flags import EXISTING, PATH, pairs, when
 from service.journal_command import journal
-
-PATH: Any = click.Path(path_type=Path)
-EXISTING: Any = click.Path(path_type=Path, exists=True)
 
 
 class _Commands(click.Group):
@@ -75,23 +74,6 @@ def simulate(folder: Path, customers: int, terminals: int, days: int, start: dat
         click.echo(f"{path}: {table.num_rows:,} rows")
 
 
-def _pairs(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in given]
-    if any(not (name and equals and value) for name, equals, value in pairs):
-        raise click.BadParameter("write NAME=VALUE", param=option)
-    return {name: value for name, _, value in pairs}
-
-
-def _time(_: click.Context, option: click.Parameter, given: str | None) -> datetime | None:
-    if given is None:
-        return None
-    try:
-        time = datetime.fromisoformat(given)
-    except ValueError:
-        raise click.BadParameter("write a time such as 2018-08-08T12:00:00+02:00", param=option) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
 @main.command()
 @click.option("--target", envvar="FRAUDGATE_TARGET", default="localhost:7443", help="The scorer's host:port.")
 @click.option(
@@ -108,12 +90,12 @@ def _time(_: click.Context, option: click.Parameter, given: str | None) -> datet
 @click.option(
     "--kind", type=click.Choice(["purchase", "withdrawal", "transfer", "payout", "refund"]), default="purchase"
 )
-@click.option("--time", callback=_time, help="RFC 3339; UTC without an offset. [default: now]")
+@click.option("--time", callback=when, help="RFC 3339; UTC without an offset. [default: now]")
 @click.option("--amount", help="Major units: 57.16")
 @click.option("--currency", default="EUR")
-@click.option("--entity", "entities", multiple=True, callback=_pairs, help="customer=c1. Repeatable.")
-@click.option("--number", "numbers", multiple=True, callback=_pairs, help="basket_items=3. Repeatable.")
-@click.option("--text", "texts", multiple=True, callback=_pairs, help="mcc=5411. Repeatable.")
+@click.option("--entity", "entities", multiple=True, callback=pairs, help="customer=c1. Repeatable.")
+@click.option("--number", "numbers", multiple=True, callback=pairs, help="basket_items=3. Repeatable.")
+@click.option("--text", "texts", multiple=True, callback=pairs, help="mcc=5411. Repeatable.")
 def score(
     target: str,
     certificates: Path | None,
@@ -167,7 +149,7 @@ def _of_flags(*, id_: str | None, numbers: dict[str, str], texts: dict[str, str]
 @click.option("--out", type=PATH, required=True, help="A new folder: plan.json and model/.")
 @click.option("--name", default="fraudgate", help="The model's name.")
 @click.option(
-    "--now", callback=_time, help="What is known then is learnt from. [default: the midnight after DATA's end]"
+    "--now", callback=when, help="What is known then is learnt from. [default: the midnight after DATA's end]"
 )
 @click.option("--training-days", type=click.IntRange(1), default=7)
 @click.option("--held-out-days", type=click.IntRange(1), default=7, help="Before those: calibrate the probability.")
@@ -208,107 +190,6 @@ def train(
     click.echo(f"{out}: model {digest}, plan {chosen.digest}")
     for metric, value in sorted(bundle.manifest.metrics.items()):
         click.echo(f"  {metric:<28} {value:.4f}")
-
-
-_HISTORY = (
-    click.argument("input_", metavar="INPUT"),
-    click.argument("output", type=PATH),
-    click.option("--mapping", required=True, help="A mapping (TOML), or the name of one that is ready: handbook, ..."),
-    click.option("--labels", help="Labels of a table of their own, under the same mapping."),
-    click.option("--outcomes", help="Outcomes, likewise."),
-    click.option("--format", "format_", type=click.Choice(["parquet", "csv", "ipc"]), help="[default: by the name]"),
-    click.option("--resume", is_flag=True, help="Go on with what is in OUTPUT, after a kill."),
-    click.option("--max-bad", type=click.IntRange(0), default=1000, help="How many rows may be refused."),
-    click.option("--part-rows", type=click.IntRange(1), default=1_000_000, help="Transactions of the input in a part."),
-    click.option("--score-from", callback=_time, help="What happened before is folded only."),
-    click.option(
-        "--spark", metavar="MASTER", help="Fold and score on Apache Spark, to the same bytes: spark://HOST:PORT."
-    ),
-    click.option("--spark-conf", multiple=True, callback=_pairs, help="A setting of Spark's, NAME=VALUE. Repeatable."),
-)
-
-
-def _history(command: Any) -> Any:
-    for option in reversed(_HISTORY):
-        command = option(command)
-    return command
-
-
-@main.command()
-@_history
-@click.option("--config", type=EXISTING, envvar="FRAUDGATE_CONFIG", default=Path("fraudgate.toml"))
-@click.option("--program", help="Which of the configuration's. [default: the only one]")
-@click.option("--features", type=click.Choice(["float32", "float64"]), help="Write what each transaction saw, too.")
-@click.option("--raw", is_flag=True, help="Write the Assessments' bytes, too.")
-@click.option(
-    "--warm", is_flag=True, help="End with a snapshot in the configuration's journal: a server starts from it."
-)
-def backfill(config: Path, program: str | None, features: Any, raw: bool, warm: bool, **history: Any) -> None:
-    """Take the transactions of INPUT through a served program's road; write Assessments to OUTPUT, a folder.
-
-    INPUT is a file, a glob, a folder, or an object store's URI; Parquet, CSV or Arrow IPC.
-    """
-    import os
-
-    from service import config_file
-    from service.backfill import run
-    from service.backfill.job import Wanted
-    from service.backfill.program import served
-
-    read = config_file.read(config, os.environ)
-    journal = None
-    if warm:
-        if read.journal is None:
-            raise click.UsageError("--warm needs a [journal] in the configuration")
-        journal = read.journal.folder, bytes.fromhex(read.journal.key.read_text().strip())
-    run.run(served(read, program), Wanted(raw=raw, features=features), warm=journal, **history)
-
-
-@main.command()
-@click.argument("seen", type=EXISTING)
-@click.argument("output", type=PATH)
-@click.option("--config", type=EXISTING, envvar="FRAUDGATE_CONFIG", default=Path("fraudgate.toml"))
-@click.option("--program", help="Which of the configuration's. [default: the only one]")
-@click.option("--model", type=EXISTING, help="Another bundle in place of the program's.")
-@click.option("--jobs", type=click.IntRange(0), default=0, help="How many parts at a time; 0: as many as cores.")
-def rescore(seen: Path, output: Path, config: Path, program: str | None, model: Path | None, jobs: int) -> None:
-    """Score by a program's model and policy what transactions saw: SEEN, written by features or backfill --features."""
-    import os
-
-    from service import config_file
-    from service.backfill import run
-    from service.backfill.program import served
-
-    run.rescore(seen, output, served(config_file.read(config, os.environ), program, model), jobs)
-
-
-@main.command()
-@click.argument("before", type=EXISTING)
-@click.argument("after", type=EXISTING)
-@click.option("--by", multiple=True, default=("kind",), help="Segments: a column, or amount_band. Repeatable.")
-@click.option("--out", type=PATH, help="Write the report as CSV, too.")
-def compare(before: Path, after: Path, by: tuple[str, ...], out: Path | None) -> None:
-    """Compare two answers to the same rows: verdicts that flip, by segment, and the money behind them."""
-    from service.backfill import run
-
-    run.compare(before, after, by, out)
-
-
-@main.command()
-@_history
-@click.option("--plan", default="handbook", help="handbook, module:attribute, or a compiled plan (.json).")
-@click.option("--complete-since", callback=_time, help="[default: the first event of INPUT]")
-@click.option("--precision", type=click.Choice(["float32", "float64"]), default="float32")
-def features(plan: str, complete_since: datetime | None, precision: Any, **history: Any) -> None:
-    """Write to OUTPUT the features that each transaction of INPUT saw, as the live engine would have: to train on."""
-    import fraudgate
-    from service import training
-    from service.backfill import run
-    from service.backfill.job import Wanted
-    from service.backfill.program import planned
-
-    since = None if complete_since is None else fraudgate.microseconds(complete_since) - 1
-    run.run(planned(training.plan(plan), since), Wanted(assessments=False, features=precision), **history)
 
 
 @main.command()
@@ -356,4 +237,5 @@ def demo(folder: Path, data: Path) -> None:
     play(at_hand(data), folder, Console())
 
 
-main.add_command(journal)
+for command in (backfill, features, rescore, compare, journal):
+    main.add_command(command)

@@ -17,19 +17,16 @@ from pydantic_core import ErrorDetails
 
 from service.config import (
     Config,
-    Default,
     Forward,
     Hybrid,
     Identity,
     Journal,
     Keys,
     Memory,
-    Program,
-    Rescore,
-    Segment,
     Server,
     Stream,
 )
+from service.config_program import Default, Program, Rescore, Segment
 from service.config_values import Section
 
 Place = tuple[str | int, ...]

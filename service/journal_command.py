@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from service.flags import EXISTING
+
 if TYPE_CHECKING:
     from service.journal import Look
 
-EXISTING: Any = click.Path(path_type=Path, exists=True)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

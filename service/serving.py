@@ -16,7 +16,8 @@ import structlog
 
 import engine
 from fraudgate import microseconds
-from service.config import Config, Default, Journal, Program
+from service.config import Config, Journal
+from service.config_program import Default, Program
 
 if TYPE_CHECKING:
     from service.cloud.link import Link
