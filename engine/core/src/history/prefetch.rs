@@ -1,7 +1,8 @@
 //! Memory that will be read soon is asked for early: cache misses, not arithmetic, are what a window costs.
 
 /// Asks for the cache line of a place in a list, or of one past its end. Changes nothing.
-pub(super) fn prefetch<T>(list: &[T], place: usize) {
+#[inline]
+pub fn prefetch<T>(list: &[T], place: usize) {
     let value = list.as_ptr().wrapping_add(place);
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing that can be seen and never faults, whatever the address.
