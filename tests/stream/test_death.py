@@ -72,7 +72,7 @@ def undisturbed(pops: Callable[..., Pop], like: Pop, sent: int) -> dict[str, Any
     """What a PoP says that takes the same topic and is left alone."""
     calm = pops(topics=like.topics | {"decisions": like.topics["dead_letters"]})
     calm.start()
-    calm.read("decisions", sent, different=True)
+    calm.read("decisions", sent, within_s=180, different=True)
     return calm.stop()
 
 
@@ -95,7 +95,7 @@ def test_kill_9_of_the_worker_loses_nothing_doubles_nothing_and_leaves_the_undis
             time.sleep(draw.uniform(0.0, 0.3))
             pop.kill()
     pop.start()
-    pop.read("decisions", payments.sent, different=True)
+    pop.read("decisions", payments.sent, within_s=180, different=True)
     told = pop.stop()
     # Those that came to the journal have a life of their own in it.
     assert KILLS // 2 < told["epoch"] <= KILLS + 1
@@ -119,7 +119,7 @@ def test_a_broker_that_is_killed_or_hangs_costs_nothing_but_the_wait(pops: Calla
         broker.kill()
         broker.start()
         decided = until_decided(pop, pop.count("decisions"))
-    pop.read("decisions", payments.sent, different=True)
+    pop.read("decisions", payments.sent, within_s=180, different=True)
     told = pop.stop()
     read = pop.read("decisions", pop.count("decisions"))
     check(read, told, undisturbed(pops, pop, payments.sent), payments.sent)
