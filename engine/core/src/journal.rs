@@ -7,6 +7,7 @@
 pub mod chunk;
 pub mod draft;
 pub mod gap;
+pub(crate) mod header;
 pub mod keys;
 pub mod reader;
 pub mod record;

@@ -14,6 +14,7 @@
 
 use super::{
     draft::Draft,
+    header::{self, part},
     record::{Record, Records},
     segment::{Chain, End, HEADER, Header, NoHeader},
 };
@@ -51,8 +52,7 @@ impl Rewritten {
         let Some(long) = bytes.first_chunk::<LONG_HEADER>() else {
             return Err(NoHeader::Damaged);
         };
-        let (said, crc) = long.split_at(LONG_HEADER - 4);
-        if crc32c::crc32c(said).to_le_bytes() != crc {
+        if !header::is_whole(long) {
             return Err(NoHeader::Damaged);
         }
         let number = |at: usize| u64::from_le_bytes(part(long, HEADER + at));
@@ -69,9 +69,8 @@ impl Rewritten {
     }
 
     /// The header's bytes, of the segment with this one.
-    pub fn write(&self, header: &Header) -> [u8; LONG_HEADER] {
-        let mut bytes = [0; LONG_HEADER];
-        let short = header.write_as(MAGIC);
+    pub fn write(&self, segment: &Header) -> [u8; LONG_HEADER] {
+        let short = segment.write_as(MAGIC);
         let fields = [
             &short[..],
             &self.ends.to_le_bytes(),
@@ -80,14 +79,7 @@ impl Rewritten {
             &self.through.to_le_bytes(),
             &self.key,
         ];
-        let mut at = 0;
-        for field in fields {
-            bytes[at..at + field.len()].copy_from_slice(field);
-            at += field.len();
-        }
-        let crc = crc32c::crc32c(&bytes[..at]);
-        bytes[at..].copy_from_slice(&crc.to_le_bytes());
-        bytes
+        header::written(&fields)
     }
 }
 
@@ -105,12 +97,6 @@ pub fn key_name(key: &[u8; 32]) -> [u8; 8] {
     let mut short = [0; 8];
     short.copy_from_slice(&name[..8]);
     short
-}
-
-fn part<const N: usize>(bytes: &[u8; LONG_HEADER], at: usize) -> [u8; N] {
-    let mut part = [0; N];
-    part.copy_from_slice(&bytes[at..at + N]);
-    part
 }
 
 /// The records of a chunk, drafted anew without the keys that `is_erased` names by sequence, the program's number, slot and
