@@ -19,7 +19,7 @@ use fraudgate_server::journal::{
     disk::{Disk, Folder},
     keyring::rotate,
 };
-use journaled::{SECRET, copy, flip, left_with, look, lose, newest, send, settings, settle, start};
+use journaled::{SECRET, copy, flip, left_with, look, lose, never_synced, newest, send, settings, settle, start};
 use shop::engine;
 use tempfile::TempDir;
 
@@ -210,7 +210,10 @@ fn a_header_or_a_key_that_reached_the_disk_in_part_is_a_write_that_was_under_way
     // The next life has opened its segment and written nothing to it.
     let (engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
     let newest = newest(folder.path());
-    let torn_header = |path: &Path| lose(&path.join(format!("{newest:016}.segment")), 40, 30);
+    let torn_header = |path: &Path| {
+        never_synced(path, newest);
+        lose(&path.join(format!("{newest:016}.segment")), 40, 30);
+    };
     assert_eq!(left_with(folder.path(), torn_header).unwrap().0.digest(), digest);
     let torn_key = |path: &Path| {
         let keys = path.join("keys");
@@ -219,8 +222,8 @@ fn a_header_or_a_key_that_reached_the_disk_in_part_is_a_write_that_was_under_way
     };
     // Whether the torn line is the key of the segment that is ready or of the one that is open, nothing of it was synced.
     let torn = |path: &Path| {
-        torn_key(path);
         torn_header(path);
+        torn_key(path);
     };
     assert_eq!(left_with(folder.path(), torn).unwrap().0.digest(), digest);
     drop(engine);
@@ -235,6 +238,7 @@ fn damage_that_a_later_chunk_of_the_same_segment_knew_synced_is_named_though_the
     let (engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
     let newest = newest(folder.path());
     let harm = |path: &Path| {
+        never_synced(path, newest);
         flip(&path.join(format!("{:016}.segment", 1)), 400);
         flip(&path.join(format!("{newest:016}.segment")), 200);
     };
@@ -254,6 +258,7 @@ fn damage_to_what_a_recovery_made_sure_of_is_named_though_nothing_that_came_afte
     let end = recovered.end.unwrap();
     let newest = newest(killed.path());
     let harm = |path: &Path| {
+        never_synced(path, newest);
         lose(&path.join(format!("{newest:016}.segment")), 0, 8_192);
         flip(&path.join(format!("{:016}.segment", end.segment)), end.offset - 20);
     };

@@ -120,6 +120,16 @@ pub fn newest(path: &Path) -> u64 {
     folder.segments().unwrap().into_iter().rfind(opened).unwrap()
 }
 
+/// Takes back that a segment was written to, which the key file says once a part of it is synced: for what a machine leaves
+/// that lost its power before that, however quick the keeper was.
+pub fn never_synced(path: &Path, segment: u64) {
+    let keys = path.join("keys");
+    let said = std::fs::read_to_string(&keys).unwrap();
+    let begun = format!("{{\"begun\":{segment},");
+    let lines = said.split_inclusive('\n').filter(|line| !line.starts_with(&begun));
+    std::fs::write(&keys, lines.collect::<String>()).unwrap();
+}
+
 /// Flips the bits of a byte of a file. What is sealed is as good as random: one byte of it may well be zero already.
 pub fn flip(path: &Path, at: u64) {
     let file = File::options().read(true).write(true).open(path).unwrap();
