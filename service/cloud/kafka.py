@@ -116,8 +116,9 @@ class Deliveries:
     def flush(self, seconds: float = 5.0) -> None:
         """Wait until all is delivered. Raises OSError where some still waits, KafkaException where that is in vain."""
         if self._pems.have_changed():
-            # Of what waits for a client with the certificates of now some may have come: it comes again, in order.
-            again = self._sent if self._producer.flush(0) else []
+            # The client of before has its time first: it may be connected still. Of what then waits for one with the
+            # certificates of now some may have come: it comes again, in order.
+            again = self._sent if self._producer.flush(seconds) else []
             self._producer.purge()
             self._producer = self._made()
             for message in again:
