@@ -7,7 +7,6 @@ them by the stage's model and writes Parquet; it prints CPU seconds, peak memory
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -87,14 +86,13 @@ METHODS: Final[dict[str, Callable[[Stage, Path, Path], float]]] = {"fraudgate": 
 
 def main(method: str, stage: str, path: str, out: str) -> None:
     """Score, and print what it cost."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    tables.forget_peak()
+    before = tables.peak_mb()
     began = time.process_time()
     scored = METHODS[method](Stage(Path(stage)), Path(path), Path(out))
     cpu_s = time.process_time() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        json.dumps({"cpu_s": cpu_s, "peak_mb": peak * 1024 / 1e6, "before_mb": before * 1024 / 1e6, "sums": [scored]})
-    )
+    peak = tables.peak_mb()
+    print(json.dumps({"cpu_s": cpu_s, "peak_mb": peak, "before_mb": before, "sums": [scored]}))
 
 
 if __name__ == "__main__":
