@@ -1,10 +1,12 @@
 //! Segments that were rewritten without erased keys: the same state comes of them, the keys are gone, nothing else passes.
 
 mod configured;
+mod faulty;
+mod journaled;
 #[path = "../../core/tests/shop/mod.rs"]
 mod shop;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use configured::{SECRET, settings};
 use fraudgate_core::{
@@ -20,11 +22,12 @@ use fraudgate_server::journal::{
     JournalError, Writer, attend, clock,
     disk::{Disk, Folder},
     erasure::{Rewrote, rewrite},
-    keeper::Keeper,
+    keeper::{Keeper, Now},
     keyring::Keyring,
     recover,
     repair::repair,
 };
+use journaled::{copy, flip, newest, start_by_hand};
 use shop::{ask, drain, engine, erase, purchase};
 use tempfile::TempDir;
 
@@ -106,14 +109,6 @@ fn naming(path: &Path, key: KeyHash) -> Vec<u64> {
         }
     }
     naming
-}
-
-fn copy(path: &Path) -> TempDir {
-    let copy = TempDir::new().unwrap();
-    for entry in std::fs::read_dir(path).unwrap().map(Result::unwrap) {
-        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
-    copy
 }
 
 fn file(path: &Path, segment: u64) -> std::path::PathBuf {
@@ -301,4 +296,43 @@ fn a_segment_before_a_gap_is_rewritten_as_far_as_it_was_kept() {
     assert!(rewrote.segments.contains(&segment), "{rewrote:?}");
     assert_eq!(digest(folder.path()).unwrap(), live);
     assert!(naming(folder.path(), key).iter().all(|&sequence| sequence > 61));
+}
+
+#[test]
+fn what_a_machine_kept_behind_an_end_that_it_lost_keeps_nothing_from_being_rewritten() {
+    let folder = TempDir::new().unwrap();
+    let (mut engine, mut keeper) = start_by_hand(folder.path(), &settings(folder.path()));
+    // The second segment is ready, and of the first its header alone is synced.
+    keeper.step(Now {
+        elapsed: Duration::ZERO,
+        clock: clock(),
+    });
+    send(&mut engine, 0..10);
+    let asked = erase(&engine, 2);
+    drain(&mut engine, vec![asked]);
+    let live = engine.digest();
+    let kept = copy(folder.path());
+    let taken = std::fs::read(file(kept.path(), 1)).unwrap();
+    let end = taken.iter().rposition(|&byte| byte != 0).unwrap() as u64;
+    let mut id = 100;
+    while newest(folder.path()) == 1 {
+        send(&mut engine, id..id + 1);
+        id += 1;
+    }
+    let left = copy(folder.path());
+    flip(&file(left.path(), 1), end + 100);
+    let rewrote = rewritten(left.path()).unwrap();
+    assert_eq!(
+        (rewrote.erasures, &rewrote.open[..], &rewrote.given_up[..]),
+        (1, &[1][..], &[2][..])
+    );
+    // The next life goes on behind what is left, and then it is rewritten.
+    let mut engine = start(left.path());
+    assert_eq!(engine.digest(), live);
+    send(&mut engine, 200..210);
+    let live = engine.digest();
+    drop(engine);
+    let rewrote = rewritten(left.path()).unwrap();
+    assert_eq!((rewrote.keys, &rewrote.segments[..]), (2, &[1][..]));
+    assert_eq!(digest(left.path()).unwrap(), live);
 }

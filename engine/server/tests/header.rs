@@ -8,18 +8,14 @@ mod shop;
 
 use std::sync::Arc;
 
-use fraudgate_server::journal::{JournalError, Settings};
-use journaled::{copy, left_with, lose, newest, send, settings, start};
+use fraudgate_server::journal::JournalError;
+use journaled::{copy, left_with, lose, newest, send, settings, start, start_by_hand};
 use tempfile::TempDir;
 
 /// What a killed process leaves that had taken five inputs and synced none.
 fn killed() -> TempDir {
     let folder = TempDir::new().unwrap();
-    let never = Settings {
-        sync_ms: 1_000_000,
-        ..settings(folder.path())
-    };
-    let (mut engine, _) = start(folder.path(), &never, &Arc::default()).unwrap();
+    let (mut engine, _keeper) = start_by_hand(folder.path(), &settings(folder.path()));
     send(&mut engine, 0..5);
     copy(folder.path())
 }

@@ -68,7 +68,9 @@ pub fn rewrite(
     let erasures = erasures.found;
     let headers = headers(disk, keyring.ends())?;
     let gaps = keyring.gaps().to_vec();
-    let chain = chain(&headers, &gaps)?;
+    let mut chain = chain(&headers, &gaps)?;
+    // Where a machine that lost its power kept segments behind one whose end it lost, they are not the journal's any more.
+    chain.truncate(found.walked.len());
     let given_up = headers.keys().copied();
     let mut rewrote = Rewrote {
         erasures: erasures.len() as u64,
@@ -79,7 +81,7 @@ pub fn rewrite(
     };
     for (place, header) in chain.iter().enumerate() {
         progress(place as u64, chain.len() as u64);
-        let Some(end) = ends(&chain, place, &gaps) else {
+        let Some(end) = ends(&chain, place, &gaps).filter(|end| *end == found.walked[place].end) else {
             let has_older = |erasure: &Erasure| erasure.sequence > header.first;
             rewrote
                 .open

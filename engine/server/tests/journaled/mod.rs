@@ -15,7 +15,7 @@ use fraudgate_core::{
     wire::Durability,
 };
 use fraudgate_server::journal::{
-    JournalError, Recovered, Settings, Writer, attend, clock,
+    Attended, JournalError, Recovered, Settings, Writer, attend, clock,
     disk::{Disk, Folder},
     keeper::Keeper,
     keyring::Keyring,
@@ -39,7 +39,7 @@ pub fn start(path: &Path, settings: &Settings, faults: &Arc<Faults>) -> Result<(
 
 /// An engine that has taken nothing yet goes on with the journal in a folder.
 pub fn start_with(
-    mut engine: Engine,
+    engine: Engine,
     path: &Path,
     settings: &Settings,
     faults: &Arc<Faults>,
@@ -49,6 +49,28 @@ pub fn start_with(
         path: path.to_owned(),
         faults: faults.clone(),
     });
+    start_on(disk, engine, settings, attend)
+}
+
+/// A first life whose keeper takes no step but by hand: until then nothing is synced, and nothing says so.
+pub fn start_by_hand(path: &Path, settings: &Settings) -> (Engine, Keeper) {
+    let disk: Arc<dyn Disk> = Arc::new(Folder::open(path).unwrap());
+    let mut by_hand = None;
+    let attend = |keeper: Keeper| {
+        let desk = keeper.desk().clone();
+        by_hand = Some(keeper);
+        Ok(Attended::by(desk, Box::new(|| {})))
+    };
+    let (engine, _) = start_on(disk, engine(0), settings, attend).unwrap();
+    (engine, by_hand.unwrap())
+}
+
+fn start_on(
+    disk: Arc<dyn Disk>,
+    mut engine: Engine,
+    settings: &Settings,
+    attend: impl FnOnce(Keeper) -> Result<Attended, JournalError>,
+) -> Result<(Engine, Recovered), JournalError> {
     let mut keyring = Keyring::open(disk.clone(), &SECRET)?;
     let recovered = recover(&*disk, &mut keyring, &mut engine, &mut |_, _| {})?;
     let (epoch, next) = (recovered.epoch, recovered.next_segment);
