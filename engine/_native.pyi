@@ -264,6 +264,13 @@ class Server:
         Raises ValueError, naming the member, where something cannot be used.
         """
 
+    def renew(self, certificate_pem: bytes, key_pem: bytes, client_ca_pem: bytes) -> None:
+        """Does handshakes with these from now on: after start. A connection that stands stays to its age, unless other
+        authorities may sign clients now: then it is told to go away, and its client to prove itself anew.
+
+        Raises ValueError where they cannot be used: then nothing changed.
+        """
+
     def add_program(
         self,
         name: str,

@@ -18,6 +18,7 @@ import engine
 from fraudgate import microseconds
 from service.config import Config, Journal
 from service.config_program import Default, Program
+from service.pems import Pems
 
 if TYPE_CHECKING:
     from service.cloud.link import Link
@@ -45,6 +46,8 @@ def serve(config: Config) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
+    # Before the engine reads them: what is renewed meanwhile is then seen.
+    pems = Pems(config.server.certificate, config.server.key, config.server.client_ca)
     server = prepared(config, stand_in=True)
     if stop.is_set():
         return
@@ -58,6 +61,8 @@ def serve(config: Config) -> None:
         while not stop.wait(timeout=0.5):
             if server.wait(0.0):
                 raise RuntimeError("the engine stopped by itself")
+            if pems.have_changed():
+                _renew(server, pems)
         counted = server.stats()
     finally:
         if streaming is not None:
@@ -68,6 +73,13 @@ def serve(config: Config) -> None:
         if streaming is not None:
             streaming.finish(config.server.drain_s)
     _log.info("stopped", **counted)
+
+
+def _renew(server: "engine.Server", pems: Pems) -> None:
+    try:
+        server.renew(*pems.content)
+    except ValueError as error:
+        _log.warning("certificates cannot be used", reason=str(error))
 
 
 def streamed(config: Config, server: "engine.Server") -> "Worker | None":

@@ -18,7 +18,8 @@ import fraudgate
 from fraudgate.transactions import Payment
 from fraudgate.v1 import decision_pb2
 from models.manifest import MANIFEST, MODEL
-from service import serving, simulate
+from service import certificates, serving, simulate
+from tests.server import sockets
 from tests.service.conftest import Place, Scorer, Start
 
 NOW = datetime(2026, 2, 1, 12, 0, tzinfo=UTC)
@@ -239,3 +240,22 @@ def test_an_address_that_is_taken_is_told(start: Start, place: Place) -> None:
 
 def test_the_bundle_s_files_are_called_as_training_calls_them() -> None:
     assert (serving.MANIFEST, serving.MODEL) == (MANIFEST, MODEL)
+
+
+def test_a_certificate_that_is_renewed_is_shown_without_a_restart(start: Start, place: Place) -> None:
+    def shown() -> bytes | None:
+        with sockets.connected(scorer.port, made) as connection:
+            return connection.getpeercert(binary_form=True)
+
+    made = sockets.context(place.certificates, place.certificates.client("payments.example"))
+    with start() as scorer, scorer.connect() as client:
+        assert client.score(payment()).receipt.sequence == 1
+        before = shown()
+        certificates.make(place.certificates.path, clients=[], renew=True)
+        deadline = time.monotonic() + 30
+        while shown() == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert client.score(payment(2)).receipt.sequence == 2
+        assert stop(scorer) == 0
+        assert '"certificates were renewed"' in scorer.log.read_text()

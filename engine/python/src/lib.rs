@@ -19,7 +19,7 @@ use fraudgate_server::{
     journal::cursor::Cursors,
     model::ModelFiles,
     server::{self, Running, ServerError},
-    transport::TlsFiles,
+    transport::{Credentials, TlsFiles},
 };
 use pyo3::{
     exceptions::{PyRuntimeError, PyValueError},
@@ -72,6 +72,14 @@ fn runtime_error(error: ServerError) -> PyErr {
     PyRuntimeError::new_err(error.0)
 }
 
+fn tls_files(certificate: &[u8], key: &[u8], ca: &[u8]) -> TlsFiles {
+    TlsFiles {
+        certificate: certificate.to_vec(),
+        key: key.to_vec(),
+        ca: ca.to_vec(),
+    }
+}
+
 fn duration(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(format!("seconds: {error}")))
 }
@@ -110,11 +118,7 @@ impl Server {
         let hash_key = hash_key
             .try_into()
             .map_err(|_| PyValueError::new_err("hash_key: must be 32 bytes"))?;
-        let tls = TlsFiles {
-            certificate: certificate_pem.to_vec(),
-            key: key_pem.to_vec(),
-            ca: client_ca_pem.to_vec(),
-        };
+        let tls = tls_files(certificate_pem, key_pem, client_ca_pem);
         let made = server::Server::new(config, hash_key, &tls).map_err(value_error)?;
         Ok(Server {
             state: Mutex::new(State::Made(Box::new(made))),
@@ -125,6 +129,12 @@ impl Server {
     fn ask_cloud(&self, settings: &[u8], certificate: PathBuf, key: PathBuf, ca: PathBuf) -> PyResult<()> {
         let tls = TlsPaths { certificate, key, ca };
         self.made(|server| server.ask_cloud(settings, tls).map_err(value_error))
+    }
+
+    fn renew(&self, py: Python<'_>, certificate_pem: &[u8], key_pem: &[u8], client_ca_pem: &[u8]) -> PyResult<()> {
+        let (running, tls) = (self.running()?, tls_files(certificate_pem, key_pem, client_ca_pem));
+        let credentials = Credentials::new(&tls).map_err(value_error)?;
+        py.detach(|| running.renew(credentials)).map_err(runtime_error)
     }
 
     #[pyo3(signature = (name, plan, policy, model, complete_since_us, reduced=None))]

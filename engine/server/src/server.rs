@@ -21,7 +21,6 @@ use fraudgate_core::{
     road::{Engine, Limits},
     transaction::EventTime,
 };
-use tokio_rustls::TlsAcceptor;
 
 pub use control::{Running, Stats};
 pub use journal::Journaled;
@@ -30,7 +29,7 @@ use crate::{
     cloud::{Link, TlsPaths},
     config::Config,
     model::{self, ModelFiles},
-    transport::{Identities, TlsFiles, acceptor},
+    transport::{Credentials, Identities, TlsFiles},
 };
 
 /// The version of hash keys that this engine makes.
@@ -40,7 +39,7 @@ pub const KEY_VERSION: u8 = 1;
 pub struct Server {
     config: Config,
     identities: Identities,
-    tls: TlsAcceptor,
+    credentials: Credentials,
     key: HashKey,
     engine: Engine,
     journal: Option<Journaled>,
@@ -71,7 +70,7 @@ impl Server {
     pub fn new(config: &[u8], hash_key: [u8; 32], tls: &TlsFiles) -> Result<Server, ServerError> {
         let config = Config::parse(config).map_err(|e| error("config")(&e))?;
         let identities = config.identities().map_err(|e| error("config")(&e))?;
-        let tls = acceptor(tls).map_err(|e| error("tls")(&e))?;
+        let credentials = Credentials::new(tls).map_err(|e| error("tls")(&e))?;
         let limits = Limits {
             known_ids: config.known_ids,
             history: config.memory.bounds(),
@@ -84,7 +83,7 @@ impl Server {
         };
         Ok(Server {
             identities,
-            tls,
+            credentials,
             engine: Engine::new(key.clone(), epoch(), limits),
             key,
             journal: None,
@@ -103,7 +102,7 @@ impl Server {
         let server = Server {
             config: self.config.clone(),
             identities: self.config.identities().map_err(|e| error("config")(&e))?,
-            tls: self.tls.clone(),
+            credentials: self.credentials.clone(),
             key: self.key.clone(),
             engine: self.engine.stand_in().map_err(|e| error("stand in")(&e))?,
             journal: None,

@@ -1,11 +1,12 @@
 //! What stands between a socket and a call, in the order in which a connection passes it: `accept` a socket within the
-//! caps, `tls` 1.3 with a client certificate, the `identity` in that certificate, then `connection`: HTTP/2 whose calls
+//! caps, `tls` 1.3 with a client certificate as `shown` now, the `identity` in that certificate, then `connection`: HTTP/2 whose calls
 //! go to a [`Service`]. Nothing here knows what is served.
 
 mod accept;
 mod connection;
 mod identity;
 mod local;
+mod shown;
 mod signal;
 mod tls;
 
@@ -14,12 +15,12 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
-use tokio_rustls::TlsAcceptor;
 
 pub use identity::{Allowed, Identities, IdentityError};
 pub use local::{Failure, Local, panic_message};
+pub use shown::{Credentials, Shown};
 pub use signal::{Signal, Waiting};
-pub use tls::{TlsError, TlsFiles, acceptor, connector};
+pub use tls::{TlsError, TlsFiles, connector};
 
 /// Any error, as hyper takes them.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -48,8 +49,8 @@ pub struct Caller {
 
 /// Where connections come in. Lives on one thread, inside a local runtime.
 pub struct Transport {
-    /// Does the handshakes.
-    pub tls: TlsAcceptor,
+    /// What handshakes are done with.
+    pub shown: Shown,
     /// Who may call what.
     pub identities: Identities,
     /// What is allowed to everyone.
@@ -92,6 +93,8 @@ pub struct Traffic {
     pub accepted: Cell<u64>,
     /// Connections that were closed at once because of a cap.
     pub excess: Cell<u64>,
+    /// How often what handshakes are done with was renewed.
+    pub renewed: Cell<u64>,
     /// Handshakes that failed or timed out.
     pub unshaken: Cell<u64>,
     /// Calls that were begun.

@@ -23,6 +23,7 @@ pub fn stats(shared: &Shared) -> Stats {
         ("connections_excess", traffic.excess.get()),
         ("handshakes_open", traffic.shaking.get()),
         ("handshakes_failed", traffic.unshaken.get()),
+        ("certificates_renewed", traffic.renewed.get()),
         ("calls", traffic.calls.get()),
         ("queued", shared.queue.waiting() as u64),
         ("drains", door.drains.get()),

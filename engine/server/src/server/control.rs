@@ -13,6 +13,7 @@ use super::{Journaled, ServerError};
 use crate::{
     journal::snapshot::take::Outcome,
     scoring::bulk::{Hand, Kind, Record},
+    transport::Credentials,
 };
 
 /// Counters by name.
@@ -29,6 +30,8 @@ pub enum Control {
     Tell(Stats),
     /// To say what the digest of its state is.
     Digest(replies::SyncSender<[u8; 32]>),
+    /// To do handshakes with these from now on.
+    Renew(Credentials),
     /// Whether other places' transactions are folded here too far behind them.
     MirrorBehind(bool),
     /// To say how far streams were taken in.
@@ -114,6 +117,11 @@ impl Running {
     /// Has answers say, or not, that other places' transactions are folded here too far behind them.
     pub fn mirror_behind(&self, behind: bool) -> Result<(), ServerError> {
         self.say(Control::MirrorBehind(behind))
+    }
+
+    /// Has it do handshakes with these from now on. A connection that stands stays, unless other authorities are asked for.
+    pub fn renew(&self, credentials: Credentials) -> Result<(), ServerError> {
+        self.say(Control::Renew(credentials))
     }
 
     /// Has it say these with what it counted: the newest of each name.

@@ -32,7 +32,7 @@ use crate::{
         bulk::{self, Hand},
         drain, photograph, stats, tend,
     },
-    transport::{Failure, Local, Signal, Traffic, Transport, panic_message},
+    transport::{Failure, Local, Shown, Signal, Traffic, Transport, count, panic_message},
 };
 
 /// How many requests of other threads may wait.
@@ -99,7 +99,7 @@ async fn serve(
     let leaving = Rc::new(Signal::default());
     let traffic = Rc::new(Traffic::default());
     let transport = Rc::new(Transport {
-        tls: server.tls,
+        shown: Shown::new(server.credentials),
         identities: server.identities,
         limits: server.config.limits(),
         traffic: traffic.clone(),
@@ -129,7 +129,7 @@ async fn serve(
     local.spawn(transport.clone().serve(listener, Rc::new(Scoring(shared.clone()))));
 
     let time = {
-        let mut control = pin!(obey(&mut controls, &shared, &local));
+        let mut control = pin!(obey(&mut controls, &shared, &transport, &local));
         let mut failure = transport.failure.happened.wait();
         poll_fn(|cx| match failure.poll(cx) {
             Poll::Ready(()) => Poll::Ready(None),
@@ -154,13 +154,22 @@ async fn serve(
 }
 
 /// Does what it is told until that is to drain; gives the time for it. When no owner is left, there is none.
-async fn obey(controls: &mut mpsc::Receiver<Control>, shared: &Rc<Shared>, local: &Local) -> Duration {
+async fn obey(
+    controls: &mut mpsc::Receiver<Control>,
+    shared: &Rc<Shared>,
+    transport: &Transport,
+    local: &Local,
+) -> Duration {
     loop {
         match controls.recv().await {
             // Who asked may have stopped waiting.
             Some(Control::Stats(reply)) => drop(reply.try_send(stats(shared))),
             Some(Control::Digest(reply)) => drop(reply.try_send(shared.engine.borrow().digest())),
             Some(Control::Tell(told)) => shared.told.borrow_mut().extend(told),
+            Some(Control::Renew(credentials)) => {
+                transport.shown.renew(credentials);
+                count(&transport.traffic.renewed, 1);
+            }
             Some(Control::MirrorBehind(behind)) => shared.engine.borrow_mut().mirror_behind(behind),
             Some(Control::Offsets(reply)) => {
                 let offsets = shared.engine.borrow().offsets().iter().cloned().collect();

@@ -6,9 +6,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{Allowed, Local, Service, Traffic, Transport, connection, count, tls};
+use super::{Allowed, Local, Service, Traffic, Transport, connection, count, tls::ALPN};
 
 /// How long to wait when the system has no more sockets to give.
 const EXHAUSTED: Duration = Duration::from_millis(20);
@@ -41,7 +41,8 @@ impl Transport {
     /// Sees one socket through its life.
     async fn carry<S: Service>(self: Rc<Self>, socket: TcpStream, service: Rc<S>) {
         let shaking = Held::new(&self.traffic, |traffic| &traffic.shaking);
-        let shaken = timeout(self.limits.handshake, self.handshake(socket))
+        let (tls, passed) = self.shown.now();
+        let shaken = timeout(self.limits.handshake, handshake(tls, socket))
             .await
             .ok()
             .flatten();
@@ -58,20 +59,20 @@ impl Transport {
         count(&self.traffic.accepted, 1);
         let _open = Held::new(&self.traffic, |traffic| &traffic.open);
         let allowed = self.allowed(&stream);
-        connection::serve(&self, stream, allowed, service).await;
-    }
-
-    /// The TLS stream, or nothing when the peer did not prove itself: TLS tells it why, by an alert.
-    async fn handshake(&self, socket: TcpStream) -> Option<TlsStream<TcpStream>> {
-        socket.set_nodelay(true).ok()?;
-        let stream = self.tls.accept(socket).await.ok()?;
-        (stream.get_ref().1.alpn_protocol() == Some(tls::ALPN)).then_some(stream)
+        connection::serve(&self, stream, allowed, passed, service).await;
     }
 
     fn allowed(&self, stream: &TlsStream<TcpStream>) -> Allowed {
         let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         leaf.map(|leaf| self.identities.of(leaf)).unwrap_or_default()
     }
+}
+
+/// The TLS stream, or nothing when the peer did not prove itself: TLS tells it why, by an alert.
+async fn handshake(tls: TlsAcceptor, socket: TcpStream) -> Option<TlsStream<TcpStream>> {
+    socket.set_nodelay(true).ok()?;
+    let stream = tls.accept(socket).await.ok()?;
+    (stream.get_ref().1.alpn_protocol() == Some(ALPN)).then_some(stream)
 }
 
 /// One more in a gauge for as long as it lives, however that ends.

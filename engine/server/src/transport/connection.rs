@@ -1,5 +1,5 @@
-//! One HTTP/2 connection: its calls go to the service; it is told to go away when the server leaves, at its age, or when
-//! it is idle, and is cut when it then takes too long.
+//! One HTTP/2 connection: its calls go to the service; it is told to go away when the server leaves, when its peer is to prove
+//! itself anew, at its age, or when it is idle, and is cut when it then takes too long.
 
 use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{Allowed, Caller, Limits, Local, Service, Transport, count};
+use super::{Allowed, Caller, Limits, Local, Service, Signal, Transport, count};
 
 /// A peer that does not answer a PING sent after this much silence ...
 const PING_AFTER: Duration = Duration::from_secs(20);
@@ -26,8 +26,14 @@ const SEND_BUFFER: usize = 64 << 10;
 /// Most bytes of a call's headers.
 const HEADERS: u32 = 8 << 10;
 
-/// Serves one connection to its end.
-pub async fn serve<S: Service>(transport: &Transport, stream: TlsStream<TcpStream>, allowed: Allowed, service: Rc<S>) {
+/// Serves one connection to its end, which is told to go away once `passed` is raised.
+pub async fn serve<S: Service>(
+    transport: &Transport,
+    stream: TlsStream<TcpStream>,
+    allowed: Allowed,
+    passed: Rc<Signal>,
+    service: Rc<S>,
+) {
     let caller = Rc::new(Caller {
         allowed,
         leaving: Rc::default(),
@@ -59,7 +65,7 @@ pub async fn serve<S: Service>(transport: &Transport, stream: TlsStream<TcpStrea
 
     let mut term = Term::new(&transport.limits, transport.traffic.accepted.get());
     let mut alarm = pin!(sleep_until(term.next()));
-    let mut server_leaves = transport.leaving.wait();
+    let (mut server_leaves, mut has_passed) = (transport.leaving.wait(), passed.wait());
     let mut calls_seen = 0;
     poll_fn(|cx| {
         loop {
@@ -67,7 +73,7 @@ pub async fn serve<S: Service>(transport: &Transport, stream: TlsStream<TcpStrea
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            if !term.is_leaving() && server_leaves.poll(cx).is_ready() {
+            if !term.is_leaving() && (server_leaves.poll(cx).is_ready() || has_passed.poll(cx).is_ready()) {
                 term.leave(Instant::now());
             } else if alarm.as_mut().poll(cx).is_ready() {
                 let idle = Rc::strong_count(&caller) == HOLDERS && caller.calls.get() == calls_seen;
