@@ -29,6 +29,8 @@ struct Entry {
     /// that was made of it.
     gone: u8,
     gone_from_state: u8,
+    /// It was answered in a state of which nothing was gone.
+    of_whole: bool,
     /// The first answer's bytes.
     assessment: Option<Vec<u8>>,
     epoch: u64,
@@ -85,6 +87,8 @@ pub struct Truth {
     gone_through: Vec<i64>,
     /// By the first number that a life gave, the sequence before its first entry, and what was gone from its state.
     lives: BTreeMap<u64, (u64, Vec<u8>)>,
+    /// Nothing was gone from this life's state when it began.
+    begun_whole: bool,
     /// The first number that this life may give.
     numbers_from: u64,
     /// What was checked.
@@ -132,6 +136,7 @@ impl Truth {
             complete_since: vec![EventTime(START_US); scenario.served.len()],
             gone_through: vec![i64::MIN; scenario.served.len()],
             lives: BTreeMap::new(),
+            begun_whole: true,
             numbers_from: 0,
             seen: Seen::default(),
         };
@@ -155,6 +160,7 @@ impl Truth {
             input: asked.clone(),
             gone: 0,
             gone_from_state: 0,
+            of_whole: self.begun_whole,
             assessment,
             epoch,
             told: Durability::Memory,

@@ -92,6 +92,7 @@ impl Truth {
         self.entries
             .iter_mut()
             .for_each(|entry| entry.told = Durability::Synced);
+        self.begun_whole = self.whole();
         self.compare(scenario, engine, random)
     }
 
@@ -197,7 +198,7 @@ impl Truth {
 
     /// Whether nothing was removed, so that everything was answered in a state that is known here.
     fn whole(&self) -> bool {
-        let is_whole = |entry: &Entry| entry.gone_from_state == 0;
+        let is_whole = |entry: &Entry| entry.of_whole && entry.gone_from_state == 0;
         self.before == 0
             && self.complete_since.iter().all(|since| since.0 == START_US)
             && self.entries.iter().all(is_whole)
