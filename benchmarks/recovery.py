@@ -27,7 +27,7 @@ class Shape:
     rate: int
 
 
-WHOLE: Final = Shape(replayed=300_000, held=2_000_000, rate=20_000)
+WHOLE: Final = Shape(replayed=300_000, held=10_000_000, rate=20_000)
 SMOKE: Final = Shape(replayed=5_000, held=20_000, rate=2_000)
 
 
@@ -75,6 +75,7 @@ def rows(prefix: str, found: Found) -> list[Row]:
         at_least(f"{prefix}replay over loading, {held}", snapshot["ratio"], "x", 10),
         at_most(f"{prefix}start from a snapshot, {held}", snapshot["start_s"], "s", 5),
         Row(f"{prefix}a slice of a snapshot, median on the core", core["slices"]["p50_us"], "us"),
+        Row(f"{prefix}a slice of a snapshot, p99.9 on the core", core["slices"]["p999_us"], "us"),
         at_most(f"{prefix}a slice of a snapshot, longest on the core", core["slices"]["most_us"], "us", 50),
         Row(f"{prefix}a slice of a snapshot, longest by the clock", clock["slices"]["most_us"], "us"),
         Row(f"{prefix}a snapshot's cut, longest on the core", core["cuts"]["most_us"], "us"),
