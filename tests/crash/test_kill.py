@@ -14,7 +14,7 @@ import pytest
 
 from fraudgate.v1 import decision_pb2
 from tests.crash.killed import Log, load, score_all
-from tests.crash.served import process, recovered
+from tests.crash.served import KNOWN_IDS, process, recovered
 
 PROVE = bool(os.environ.get("FRAUDGATE_PROVE"))
 ROUNDS, RANDOM, KILLS = (4, 3, 200) if PROVE else (1, 1, 20)
@@ -136,6 +136,7 @@ def lives(path: Path, log: Log, promise: str, places: Iterable[str], draw: rando
 
 def survives(path: Path, log: Log, promise: str) -> None:
     """All that was acknowledged is there, none twice, and the state is a fold of the acknowledged log."""
+    assert len(log.sent) <= KNOWN_IDS, "of the first nothing is known any more"
     held = decision_pb2.Durability.Value(f"DURABILITY_{promise.upper()}")
     assert all(answer.receipt.durability >= held for answer in log.answers.values())
     with recovered(path) as (server, open_channel):
