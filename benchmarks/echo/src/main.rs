@@ -8,7 +8,9 @@ use std::{env, error::Error, fs, rc::Rc, time::Duration};
 use fraudgate_core::wire::{Assessment, Decision, Durability, Receipt, Tier, Verdict};
 use fraudgate_server::{
     grpc::{Reply, only_message, to_grpc},
-    transport::{Caller, Failure, Identities, Limits, Service, Signal, TlsFiles, Traffic, Transport, acceptor},
+    transport::{
+        Caller, Credentials, Failure, Identities, Limits, Service, Shown, Signal, TlsFiles, Traffic, Transport,
+    },
 };
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -26,14 +28,14 @@ const MESSAGE_BYTES: usize = 1 << 20;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut files = env::args().skip(1).map(fs::read);
     let mut file = || files.next().ok_or("give certificate, key and client CA");
-    let tls = acceptor(&TlsFiles {
+    let credentials = Credentials::new(&TlsFiles {
         certificate: file()??,
         key: file()??,
         ca: file()??,
     })?;
     let hour = Duration::from_secs(3600);
     let transport = Rc::new(Transport {
-        tls,
+        shown: Shown::new(credentials),
         identities: Identities::default(),
         limits: Limits {
             connections: 1024,
