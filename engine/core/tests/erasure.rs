@@ -1,13 +1,11 @@
 //! What is left of a key that was erased: nothing, and no lie about it.
 
-mod shop;
-
+use crate::shop::{DAY_US, ask, drain, engine, erase, purchase};
 use fraudgate_core::{
     road::{Answer, Asked, Engine},
     wire,
 };
 use proptest::prelude::*;
-use shop::{DAY_US, ask, drain, engine, erase, purchase};
 
 const HOUR_US: i64 = DAY_US / 24;
 

@@ -1,7 +1,8 @@
 //! What was journaled makes the same state again, and damage to it never passes for something else.
 
-mod shop;
-
+use crate::shop::{
+    DAY_US, Read, Written, ask, bytes, drain, engine, engine_knowing, engine_with, erase, fold, purchase, subject,
+};
 use fraudgate_core::{
     journal::{
         chunk,
@@ -15,9 +16,6 @@ use fraudgate_core::{
     wire,
 };
 use proptest::prelude::*;
-use shop::{
-    DAY_US, Read, Written, ask, bytes, drain, engine, engine_knowing, engine_with, erase, fold, purchase, subject,
-};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -170,8 +168,8 @@ proptest! {
         let written = Written::begin(&engine, 1, 1, None);
         engine.journal_to(Box::new(written.clone()));
         run(&mut engine, &steps, &sizes);
-        let (mut bytes, mut again) = (written.bytes(), engine_with(1, shop::PLAN, shop::POLICY));
-        let mut reader = Reader::new(&mut bytes, &shop::KEY, None).unwrap();
+        let (mut bytes, mut again) = (written.bytes(), engine_with(1, crate::shop::PLAN, crate::shop::POLICY));
+        let mut reader = Reader::new(&mut bytes, &crate::shop::KEY, None).unwrap();
         let mut replay = Replay::new(&mut again);
         replay.segment(1, 1).unwrap();
         while let Next::Chunk(chunk) = reader.advance().unwrap() {
@@ -383,7 +381,7 @@ fn what_the_journal_does_not_take_is_read_and_leaves_no_trace() {
 #[test]
 fn under_another_plan_a_journal_is_folded_as_if_that_plan_had_always_been() {
     // Entities change their slots, and one feature goes.
-    let plan = shop::PLAN
+    let plan = crate::shop::PLAN
         .replace(r#"["customer","terminal"]"#, r#"["terminal","customer"]"#)
         .replace(r#""entity":0"#, r#""entity":9"#)
         .replace(r#""entity":1"#, r#""entity":0"#)
@@ -395,12 +393,12 @@ fn under_another_plan_a_journal_is_folded_as_if_that_plan_had_always_been() {
     for asked in drains {
         drain(&mut first, asked);
     }
-    let mut moved = engine_with(2, &plan, shop::POLICY);
+    let mut moved = engine_with(2, &plan, crate::shop::POLICY);
     let mut replay = Replay::new(&mut moved);
     assert!(matches!(fold(&mut replay, written.bytes(), None), Read::Tail(_)));
     replay.finish(2);
     // As if that plan had been there from the beginning.
-    let mut fresh = engine_with(2, &plan, shop::POLICY);
+    let mut fresh = engine_with(2, &plan, crate::shop::POLICY);
     run(&mut fresh, &life_steps(), &[1]);
     let canonical = |engine: &Engine| {
         let mut bytes = Vec::new();
@@ -430,7 +428,7 @@ fn transactions_sent_three_times_in_any_order_leave_the_state_of_their_first_tim
             .wrapping_add(1_442_695_040_888_963_407);
         order.swap(place, (state >> 33) as usize % (place + 1));
     }
-    let knowing = || engine_knowing(all as usize, 1, shop::PLAN, shop::POLICY);
+    let knowing = || engine_knowing(all as usize, 1, crate::shop::PLAN, crate::shop::POLICY);
     let (mut thrice, mut once) = (knowing(), knowing());
     let mut seen = vec![false; all as usize];
     for numbers in order.chunks(9) {

@@ -1,13 +1,12 @@
 //! The degradation ladder: what moves a transaction down, what it is answered there, how it climbs again; and that an
 //! answer is a function of the ordered inputs and the journaled admissions alone.
 
-mod shop;
-
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use crate::shop::{Bits, KEY, Read, START_US, Written, bytes, fold, manifest, purchase};
 use fraudgate_core::{
     history::Bounds,
     journal::{reader::Next, reader::Reader, record::Record, record::Records},
@@ -22,7 +21,6 @@ use fraudgate_core::{
     wire,
 };
 use proptest::prelude::*;
-use shop::{Bits, KEY, Read, START_US, Written, bytes, fold, manifest, purchase};
 
 const HOUR_US: i64 = 3_600_000_000;
 const CAP: i64 = 10_000;
@@ -78,7 +76,7 @@ enum Students {
 
 fn made(students: Students, policy: &str) -> Made {
     let (full, reduced) = (Arc::<Script>::default(), Arc::<Script>::default());
-    let plan = Plan::parse(shop::PLAN.as_bytes()).unwrap();
+    let plan = Plan::parse(crate::shop::PLAN.as_bytes()).unwrap();
     let scripted = |number, script: &Arc<Script>| {
         Box::new(Scripted {
             forest: Bits(number),
@@ -441,7 +439,7 @@ fn a_feature_that_reaches_back_too_far_is_not_available_either() {
 
 #[test]
 fn a_default_that_is_not_declared_challenges_and_does_not_stand_in_for_a_model() {
-    let made = |students| made(students, shop::POLICY);
+    let made = |students| made(students, crate::shop::POLICY);
     let answer = assessment(&first(made(Students::Both), Admission::Default(Cause::Deadline)));
     assert_eq!(
         (answer.tier(), answer.verdict()),

@@ -1,7 +1,8 @@
 //! What is marked to be scored again, what leaves of it, and how what the cloud says is taken in.
 
-mod shop;
-
+use crate::shop::{
+    DAY_US, KEY, PLAN, Read, START_US, Written, ask, bytes, drain, engine_with, fold, purchase, subject,
+};
 use fraudgate_core::{
     journal::{
         reader::{Next, Reader},
@@ -14,7 +15,6 @@ use fraudgate_core::{
 };
 use proptest::prelude::*;
 use prost::Message;
-use shop::{DAY_US, KEY, PLAN, Read, START_US, Written, ask, bytes, drain, engine_with, fold, purchase, subject};
 
 /// A quarter of the ids is drawn; of the others those with a risk of 40 to 60.
 const POLICY: &str = r#"{"format":1,"mode":"decide","challenge":50,"decline":80,"card_number_in_key":"hash",

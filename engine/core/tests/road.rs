@@ -1,8 +1,7 @@
 //! The road's promises, on a model that is a hash of its row: how a log is cut into drains never shows, a repeated id
 //! gets its first answer, and a refusal changes nothing.
 
-mod shop;
-
+use crate::shop::{DAY_US, Made, START_US, ask, bytes, drain, purchase, subject};
 use fraudgate_core::{
     history::Bounds,
     refusal::Refusal,
@@ -11,7 +10,6 @@ use fraudgate_core::{
     wire,
 };
 use proptest::prelude::*;
-use shop::{DAY_US, Made, START_US, ask, bytes, drain, purchase, subject};
 
 const PLAN: &str = r#"{"format":1,"name":"two_windows","currency":"EUR","entities":["customer","terminal"],"numbers":["age"],
     "texts":["note"],"fraud":["third_party_fraud"],"lateness_us":172800000000,"features":[
@@ -352,7 +350,7 @@ fn kinds_modes_and_relations_go_together_as_the_table_says() {
 
 #[test]
 fn a_retransmission_gets_its_first_answer_though_its_own_drain_pushes_its_id_out() {
-    let mut engine = shop::engine_knowing(10, 1, shop::PLAN, shop::POLICY);
+    let mut engine = crate::shop::engine_knowing(10, 1, crate::shop::PLAN, crate::shop::POLICY);
     let asked = |engine: &Engine, ids: std::ops::Range<u32>| -> Vec<Asked> {
         ids.map(|id| ask(engine, &purchase(&id.to_string(), i64::from(id), 1, 100)))
             .collect()

@@ -1,7 +1,6 @@
 //! A snapshot and what came after its cut make the state of the straight run, however it was swept meanwhile.
 
-mod shop;
-
+use crate::shop::{DAY_US, Made, Read, Written, ask, drain, engine, erase, fold, purchase, subject};
 use fraudgate_core::{
     journal::chunk,
     origin::Origin,
@@ -11,7 +10,6 @@ use fraudgate_core::{
     wire,
 };
 use proptest::prelude::*;
-use shop::{DAY_US, Made, Read, Written, ask, drain, engine, erase, fold, purchase, subject};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -92,7 +90,7 @@ const BLIND: &str = r#"{"format":1,"mode":"decide","challenge":50,"decline":80,"
 fn made(scores: bool) -> Engine {
     let made = Made {
         scores,
-        policy: if scores { shop::POLICY } else { BLIND },
+        policy: if scores { crate::shop::POLICY } else { BLIND },
         ..Made::default()
     };
     made.engine()

@@ -1,7 +1,6 @@
 //! Records of streams, for whose answers nobody waits: what becomes of each is journaled with where it stood.
 
-mod shop;
-
+use crate::shop::{KEY, Written, ask, drain, engine, purchase};
 use fraudgate_core::{
     journal::{
         reader::{Next, Reader},
@@ -14,7 +13,6 @@ use fraudgate_core::{
 };
 use prost::Message;
 use sha2::{Digest, Sha256};
-use shop::{KEY, Written, ask, drain, engine, purchase};
 
 fn at(offset: u64, id: &str) -> Box<[u8]> {
     Origin {

@@ -1,10 +1,5 @@
 //! Cursors behind a journal that is written to: each input once and in order, whatever becomes of files, lives and places.
 
-mod configured;
-mod faulty;
-#[path = "../../core/tests/shop/mod.rs"]
-mod shop;
-
 use std::{
     fs::File,
     ops::Range,
@@ -13,8 +8,10 @@ use std::{
     time::Duration,
 };
 
-use configured::{SECRET, settings};
-use faulty::{Faults, Faulty};
+use crate::configured::{SECRET, settings};
+use crate::faulty::{Faults, Faulty};
+use crate::shop::{ask, drain, engine, purchase};
+use crate::waited::until;
 use fraudgate_core::{
     journal::{
         Durability,
@@ -33,7 +30,6 @@ use fraudgate_server::journal::{
     recover,
     recovery::Visit,
 };
-use shop::{ask, drain, engine, purchase};
 use tempfile::TempDir;
 
 /// A scorer's life: its engine, and its cursors.
@@ -155,14 +151,13 @@ fn a_file_that_is_given_up_is_followed_by_the_one_that_replaces_it() {
         for round in 0..12 {
             send(&mut engine, round * 10..round * 10 + 3);
             read(&mut cursor, &mut delivered);
-            faults.sync.store(true, Ordering::SeqCst);
-            send(&mut engine, round * 10 + 3..round * 10 + 7);
-            if round % 2 == 0 {
-                // Delivered from the file that will be given up, where that is all that is promised.
-                read(&mut cursor, &mut delivered);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-            faults.sync.store(false, Ordering::SeqCst);
+            faults.meanwhile(&faults.sync, || {
+                send(&mut engine, round * 10 + 3..round * 10 + 7);
+                if round % 2 == 0 {
+                    // Delivered from the file that will be given up, where that is all that is promised.
+                    read(&mut cursor, &mut delivered);
+                }
+            });
             send(&mut engine, round * 10 + 7..round * 10 + 10);
             read(&mut cursor, &mut delivered);
             settle(&mut engine);
@@ -275,14 +270,14 @@ fn a_segment_that_a_cursor_still_needs_is_not_removed_also_before_the_cursor_is_
         send(&mut engine, part * 10..part * 10 + 10);
         settle(&mut engine);
     }
-    std::thread::sleep(Duration::from_millis(1_200));
+    // Since the keeper, which looks once a second, removed what the cursor does not need.
+    let there = || Folder::look(folder.path()).segments().unwrap();
+    until("segments go", || there()[0] > 1);
     let (mut cursor, mut rest) = (cursors.open("topic").unwrap(), Delivered::default());
     let end = read(&mut cursor, &mut rest);
     assert_eq!(rest.sequences(), (through + 1..=200).collect::<Vec<_>>());
-    let there = || Folder::look(folder.path()).segments().unwrap().len();
-    let before = there();
+    let before = there().len();
     cursor.keep(end).unwrap();
     send(&mut engine, 200..201);
-    std::thread::sleep(Duration::from_millis(1_200));
-    assert!(there() < before, "what nobody needs is removed");
+    until("what nobody needs is removed", || there().len() < before);
 }

@@ -1,14 +1,10 @@
 //! Segments that were rewritten without erased keys: the same state comes of them, the keys are gone, nothing else passes.
 
-mod configured;
-mod faulty;
-mod journaled;
-#[path = "../../core/tests/shop/mod.rs"]
-mod shop;
-
 use std::{path::Path, sync::Arc, time::Duration};
 
-use configured::{SECRET, settings};
+use crate::configured::{SECRET, settings};
+use crate::journaled::{copy, flip, newest, start_by_hand};
+use crate::shop::{ask, drain, engine, erase, purchase};
 use fraudgate_core::{
     journal::{
         reader::{Next, Reader},
@@ -27,8 +23,6 @@ use fraudgate_server::journal::{
     recover,
     repair::repair,
 };
-use journaled::{copy, flip, newest, start_by_hand};
-use shop::{ask, drain, engine, erase, purchase};
 use tempfile::TempDir;
 
 /// One life: goes on with the journal in a folder.

@@ -1,15 +1,9 @@
 //! A segment's header comes last, so one that is damaged may have been being written. Where anything says that it was synced, it is named.
 
-mod configured;
-mod faulty;
-mod journaled;
-#[path = "../../core/tests/shop/mod.rs"]
-mod shop;
-
 use std::sync::Arc;
 
+use crate::journaled::{copy, left_with, lose, newest, send, settings, start, start_by_hand};
 use fraudgate_server::journal::JournalError;
-use journaled::{copy, left_with, lose, newest, send, settings, start, start_by_hand};
 use tempfile::TempDir;
 
 /// What a killed process leaves that had taken five inputs and synced none.

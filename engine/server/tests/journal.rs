@@ -1,26 +1,23 @@
 //! The journal's files under failing disks, restarts, rotation and retention: what was acknowledged comes back.
 
-mod configured;
-mod faulty;
-mod journaled;
-#[path = "../../core/tests/shop/mod.rs"]
-mod shop;
-
 use std::{
     path::Path,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use faulty::Faults;
+use crate::faulty::Faults;
+use crate::journaled::{
+    SECRET, copy, flip, left_with, look, lose, never_synced, newest, send, settings, settle, start,
+};
+use crate::shop::engine;
+use crate::waited::until;
 use fraudgate_core::wire::Durability;
 use fraudgate_server::journal::{
     Settings,
     disk::{Disk, Folder},
     keyring::rotate,
 };
-use journaled::{SECRET, copy, flip, left_with, look, lose, never_synced, newest, send, settings, settle, start};
-use shop::engine;
 use tempfile::TempDir;
 
 /// Whether an input is in a file. One that was not taken is not.
@@ -65,10 +62,9 @@ fn a_file_whose_sync_failed_is_left_and_all_that_was_not_synced_in_it_is_written
     send(&mut engine, 0..10);
     settle(&mut engine);
     for round in 1..6 {
-        faults.sync.store(true, Ordering::SeqCst);
-        send(&mut engine, round * 10..round * 10 + 7);
-        std::thread::sleep(Duration::from_millis(20));
-        faults.sync.store(false, Ordering::SeqCst);
+        faults.meanwhile(&faults.sync, || {
+            send(&mut engine, round * 10..round * 10 + 7);
+        });
         send(&mut engine, round * 10 + 7..round * 10 + 10);
         settle(&mut engine);
         let (left, _) = look(folder.path()).unwrap();
@@ -179,11 +175,10 @@ fn a_rotten_line_of_the_key_file_is_named_by_its_number_whatever_it_says() {
 fn a_key_that_was_written_in_part_is_followed_by_none() {
     let (folder, faults) = (TempDir::new().unwrap(), Arc::<Faults>::default());
     let (mut engine, _) = start(folder.path(), &settings(folder.path()), &faults).unwrap();
-    faults.keys.store(true, Ordering::SeqCst);
     // Into the second segment: the one after it is prepared then, and its key cannot be written whole.
-    send(&mut engine, 0..60);
-    std::thread::sleep(Duration::from_millis(20));
-    faults.keys.store(false, Ordering::SeqCst);
+    faults.meanwhile(&faults.keys, || {
+        send(&mut engine, 0..60);
+    });
     // Until the next segment is ready, however busy the machine is; then what comes goes on in it.
     let first = newest(folder.path());
     let mut sent = 60;
@@ -298,16 +293,18 @@ fn the_oldest_segments_go_and_what_is_left_says_since_when_it_is_complete() {
         send(&mut engine, part * 20..part * 20 + 20);
         settle(&mut engine);
     }
-    std::thread::sleep(Duration::from_millis(1_200));
+    // The keeper looks once a second.
+    let disk = Folder::look(folder.path());
+    until("few segments are left", || {
+        let numbers = disk.segments().unwrap();
+        numbers.len() <= 7 && numbers[0] > 1
+    });
     let last = engine.sequence();
     drop(engine);
-    let disk = Folder::look(folder.path());
-    let numbers = disk.segments().unwrap();
-    assert!(numbers.len() <= 7 && numbers[0] > 1, "{numbers:?}");
     let (engine, recovered) = start(folder.path(), &settings, &faults).unwrap();
     assert_eq!(engine.sequence(), last);
     assert!(recovered.inputs < last);
-    assert!(engine.programs()[0].complete_since.0 > shop::START_US);
+    assert!(engine.programs()[0].complete_since.0 > crate::shop::START_US);
 }
 
 #[test]

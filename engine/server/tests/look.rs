@@ -1,12 +1,9 @@
 //! What is computed again of a journal is compared to the bit, and the first difference is named.
 
-mod configured;
-#[path = "../../core/tests/shop/mod.rs"]
-mod shop;
-
 use std::{path::Path, sync::Arc};
 
-use configured::SECRET;
+use crate::configured::SECRET;
+use crate::shop::{Bits, ask, drain, engine, manifest, purchase};
 use fraudgate_core::{
     journal::{
         chunk,
@@ -26,7 +23,6 @@ use fraudgate_server::journal::{
     recover,
 };
 use serde_json::{Value, json};
-use shop::{Bits, ask, drain, engine, manifest, purchase};
 
 /// An amount that no other input has, in the units that a feature has.
 const AMOUNT: (i64, f32) = (4_321, 43.21);
@@ -35,7 +31,7 @@ const AMOUNT: (i64, f32) = (4_321, 43.21);
 fn journal(path: &Path) -> u64 {
     let settings = Settings {
         segment_bytes: 1 << 20,
-        ..configured::settings(path)
+        ..crate::configured::settings(path)
     };
     let disk: Arc<dyn Disk> = Arc::new(Folder::open(path).unwrap());
     let mut keyring = Keyring::open(disk.clone(), &SECRET).unwrap();
@@ -132,10 +128,10 @@ fn another_forest_under_the_same_digest_is_named_by_its_score() {
 fn another_policy_than_the_one_that_answered_is_named_by_its_verdict() {
     let folder = tempfile::tempdir().unwrap();
     let segment = journal(folder.path());
-    let (verdicts, policy) = (again(folder.path(), Some(17)).1, shop::POLICY.as_bytes());
+    let (verdicts, policy) = (again(folder.path(), Some(17)).1, crate::shop::POLICY.as_bytes());
     assert_eq!(verdicts["assessments"]["differing"], 0);
     // Whatever was approved is declined, and the other way round nothing is.
-    let flipped = shop::POLICY.replace(r#""challenge":50,"decline":80"#, r#""challenge":00,"decline":00"#);
+    let flipped = crate::shop::POLICY.replace(r#""challenge":50,"decline":80"#, r#""challenge":00,"decline":00"#);
     let flipped = flipped.replace(":00", ": 0");
     change(folder.path(), segment, policy, flipped.as_bytes());
     let (shown, replayed) = again(folder.path(), Some(17));

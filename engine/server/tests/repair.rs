@@ -1,22 +1,16 @@
 //! Repair: what is damaged is set aside only when a person says so, what is lost is named, and the journal goes on without it.
 
-mod configured;
-mod faulty;
-mod journaled;
-#[path = "../../core/tests/shop/mod.rs"]
-mod shop;
-
 use std::{fs, path::Path, sync::Arc};
 
+use crate::journaled::{SECRET, copy, lose, send, settings, start, start_with};
+use crate::shop::{PLAN, POLICY, START_US, ask, drain, engine_knowing, purchase};
 use fraudgate_core::{road::Answer, transaction::EventTime};
 use fraudgate_server::journal::{
     disk::{Disk, Folder},
     look,
     repair::repair,
 };
-use journaled::{SECRET, copy, lose, send, settings, start, start_with};
 use serde_json::Value;
-use shop::{PLAN, POLICY, START_US, ask, drain, engine_knowing, purchase};
 use tempfile::TempDir;
 
 /// Later than everything that is sent here.
@@ -171,7 +165,7 @@ fn behind_a_gap_state_is_that_of_a_journal_whose_beginning_was_removed() {
 #[test]
 fn damage_that_nothing_follows_leaves_room_for_every_sequence_that_may_have_been_given() {
     let folder = journal();
-    let newest = journaled::newest(folder.path());
+    let newest = crate::journaled::newest(folder.path());
     let (_, begins) = *segments(folder.path()).last().unwrap();
     lose(&file(folder.path(), newest), 3_000, 4);
     let told = repaired(folder.path(), true);
@@ -236,7 +230,7 @@ fn the_newest_segment_is_missed_when_it_is_gone_as_long_as_nobody_accepts_that()
     drop(engine);
     assert_eq!(again().0.sequence(), last + 40);
     // What was written since is missed likewise: the gap was accepted for what was gone then.
-    fs::remove_file(file(folder.path(), journaled::newest(folder.path()))).unwrap();
+    fs::remove_file(file(folder.path(), crate::journaled::newest(folder.path()))).unwrap();
     assert!(start(folder.path(), &settings(folder.path()), &Arc::default()).is_err());
 }
 

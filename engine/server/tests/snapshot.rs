@@ -1,9 +1,5 @@
 //! Snapshots in files: a start from one and the tail is the state that was, whatever happened to the files meanwhile.
 
-mod configured;
-#[path = "../../core/tests/shop/mod.rs"]
-mod shop;
-
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -12,7 +8,9 @@ use std::{
     },
 };
 
-use configured::SECRET;
+use crate::configured::SECRET;
+use crate::shop::{Made, PLAN, ask, drain, engine, purchase};
+use crate::waited::until;
 use fraudgate_core::{journal::segment::HEADER, road::Engine};
 use fraudgate_server::journal::{
     JournalError, Recovered, Settings, Writer, attend,
@@ -28,13 +26,12 @@ use fraudgate_server::journal::{
         take::{PIECES, Taking, Turn},
     },
 };
-use shop::{Made, PLAN, ask, drain, engine, purchase};
 use tempfile::TempDir;
 
 fn settings(path: &Path) -> Settings {
     Settings {
         segment_bytes: 8_192,
-        ..configured::settings(path)
+        ..crate::configured::settings(path)
     }
 }
 
@@ -224,7 +221,7 @@ fn segments_before_the_oldest_kept_snapshot_may_go_and_those_after_it_stay() {
         life.snapshot(0..0);
         life.send(600..900);
         // The keeper looks once a second.
-        std::thread::sleep(std::time::Duration::from_millis(2_100));
+        until("segments go", || Folder::look(folder.path()).segments().unwrap()[0] > 1);
     });
     let life = Life::begin(&settings).unwrap();
     assert_eq!(life.recovered.snapshot.map(|(sequence, _)| sequence), Some(600));
@@ -247,7 +244,7 @@ fn segments_before_the_oldest_kept_snapshot_may_go_and_those_after_it_stay() {
     assert!(error.contains("snapshot") && error.contains("cut short"), "{error}");
     std::fs::remove_file(&oldest).unwrap();
     let life = Life::begin(&settings).unwrap();
-    assert!(life.engine.programs()[0].complete_since.0 > shop::START_US);
+    assert!(life.engine.programs()[0].complete_since.0 > crate::shop::START_US);
 }
 
 #[test]
@@ -376,5 +373,5 @@ fn a_program_whose_plan_has_changed_is_folded_anew_as_far_as_the_journal_reaches
     let without = Life::begin_with(&self::settings(without.path()), other()).unwrap();
     assert_eq!(without.recovered.inputs, 300);
     assert_eq!(without.engine.digest(), digest);
-    assert_eq!(without.engine.programs()[0].complete_since.0, shop::START_US);
+    assert_eq!(without.engine.programs()[0].complete_since.0, crate::shop::START_US);
 }

@@ -1,6 +1,6 @@
 //! A program to try the engine with, and a journal in memory.
 
-#![allow(dead_code, missing_docs, reason = "each test file uses its part")]
+#![allow(dead_code, missing_docs, reason = "the tests of each crate use their part")]
 
 use std::sync::{Arc, Mutex};
 

@@ -7,10 +7,11 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
+use crate::waited::until;
 use fraudgate_server::journal::disk::{Disk, Folder, SegmentFile};
 
 /// What a disk does wrong.
@@ -20,6 +21,19 @@ pub struct Faults {
     pub sync: AtomicBool,
     pub create: AtomicBool,
     pub keys: AtomicBool,
+    /// How often a sync, or the writing of a key, has failed.
+    pub failed: AtomicUsize,
+}
+
+impl Faults {
+    /// Has syncs or keys fail while something is done, and until one has failed.
+    pub fn meanwhile(&self, kind: &AtomicBool, act: impl FnOnce()) {
+        let before = self.failed.load(Ordering::SeqCst);
+        kind.store(true, Ordering::SeqCst);
+        act();
+        until("a fault", || self.failed.load(Ordering::SeqCst) > before);
+        kind.store(false, Ordering::SeqCst);
+    }
 }
 
 /// A folder that fails when it is told to. When a sync fails, what was not synced is gone, as it is in a kernel that could
@@ -54,6 +68,7 @@ impl SegmentFile for FaultyFile {
             for (offset, length) in self.unsynced.lock().unwrap().drain(..) {
                 file.write_all_at(&vec![0; length], offset)?;
             }
+            self.faults.failed.fetch_add(1, Ordering::SeqCst);
             return Err(io::Error::from_raw_os_error(5));
         }
         self.unsynced.lock().unwrap().clear();
@@ -97,6 +112,7 @@ impl Disk for Faulty {
     fn append_keys(&self, line: &[u8]) -> io::Result<()> {
         if self.faults.keys.load(Ordering::SeqCst) {
             self.folder.append_keys(&line[..line.len() / 2])?;
+            self.faults.failed.fetch_add(1, Ordering::SeqCst);
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.folder.append_keys(line)

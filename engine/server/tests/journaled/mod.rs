@@ -1,7 +1,5 @@
 //! An engine with a journal in a folder, on a disk that fails when it is told to.
 
-#![allow(dead_code, missing_docs, reason = "each test file uses its part")]
-
 pub use super::configured::SECRET;
 use super::{
     configured,
