@@ -24,7 +24,7 @@ def resident_bytes() -> int:
 
 def until(scorer: Scorer, rung: tuple[int, int]) -> tuple[transaction_pb2.Transaction, decision_pb2.Decision]:
     """Scores until one is answered on a rung: that one."""
-    for _ in range(200):
+    for _ in range(1_200):
         sent = new_purchase(f"t-{next(NUMBERS)}", 1_000)
         decision = scorer.score(sent)
         if (decision.assessment.tier, decision.assessment.cause) == rung:
