@@ -20,15 +20,18 @@ EXAMPLES: Final = ("journal_cost", "snapshot_cost")
 
 @dataclass(frozen=True)
 class Shape:
-    """Inputs that are journaled in each size of drain, and before a snapshot; arrivals a second while one is taken."""
+    """Inputs that are journaled in each size of drain, and before a snapshot; arrivals a second while one is taken, and
+    seconds of them without one.
+    """
 
     replayed: int
     held: int
     rate: int
+    seconds: float
 
 
-WHOLE: Final = Shape(replayed=300_000, held=10_000_000, rate=20_000)
-SMOKE: Final = Shape(replayed=5_000, held=20_000, rate=2_000)
+WHOLE: Final = Shape(replayed=300_000, held=10_000_000, rate=20_000, seconds=2)
+SMOKE: Final = Shape(replayed=5_000, held=20_000, rate=2_000, seconds=0.1)
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,10 @@ def run(folder: Path, shape: Shape) -> Found:
     build = ["cargo", "build", "--release", "--locked", "--quiet", "-p", "fraudgate-server"]
     subprocess.run(build + [f"--example={name}" for name in EXAMPLES], cwd=servers.ROOT, check=True)
     journal = _printed(folder, "journal_cost", shape.replayed)
-    return Found(shape, journal, _printed(folder, "snapshot_cost", shape.held, shape.rate))
+    return Found(shape, journal, _printed(folder, "snapshot_cost", shape.held, shape.rate, shape.seconds))
 
 
-def _printed(folder: Path, example: str, *words: int) -> Any:
+def _printed(folder: Path, example: str, *words: float) -> Any:
     fresh = folder / example
     shutil.rmtree(fresh, ignore_errors=True)
     command = [str(servers.TARGET / "examples" / example), str(fresh), *map(str, words)]

@@ -1,5 +1,5 @@
-//! What a snapshot costs and saves: `cargo run --release --example snapshot_cost FOLDER [INPUTS] [ARRIVALS A SECOND]`;
-//! with `again` behind that, takes the state in once more that an earlier run left, and does nothing else.
+//! What a snapshot costs and saves: `cargo run --release --example snapshot_cost FOLDER [INPUTS] [ARRIVALS A SECOND]
+//! [SECONDS]`; with `again` behind the rate, takes the state in once more that an earlier run left, and does nothing else.
 //!
 //! Journals that many purchases in a fresh folder, then answers purchases that arrive at a rate, whether or not they are
 //! answered in time, one to a drain, with and without a snapshot under way, by turns: by the clock, and by how long the
@@ -265,14 +265,17 @@ fn main() -> Result<(), Failed> {
     let folder = PathBuf::from(
         words
             .next()
-            .ok_or("usage: snapshot_cost FOLDER [INPUTS] [ARRIVALS A SECOND]")?,
+            .ok_or("usage: snapshot_cost FOLDER [INPUTS] [ARRIVALS A SECOND] [SECONDS]")?,
     );
     let inputs: i64 = words.next().map_or(Ok(1_000_000), |inputs| inputs.parse())?;
     let rate: f64 = words.next().map_or(Ok(20_000.0), |rate| rate.parse())?;
-    if words.next().is_some_and(|word| word == "again") {
-        println!("{{{}}}", both(&folder, None)?);
-        return Ok(());
-    }
+    let time = match words.next() {
+        Some(word) if word == "again" => {
+            println!("{{{}}}", both(&folder, None)?);
+            return Ok(());
+        }
+        seconds => Duration::from_secs_f64(seconds.map_or(Ok(2.0), |seconds| seconds.parse())?),
+    };
     let (mut engine, mut taking) = begin(&folder)?;
     fill(&mut engine, inputs)?;
     let mut next = inputs;
@@ -281,7 +284,6 @@ fn main() -> Result<(), Failed> {
     let clocks: [(&dyn Fn() -> Duration, _); 2] = [(&|| began.elapsed(), &mut by_clock), (&on_core, &mut by_core)];
     for (now, measured) in clocks {
         for _ in 0..ROUNDS {
-            let time = Duration::from_secs(2);
             arrivals(&mut engine, None, &mut next, rate, time, now, measured)?;
             arrivals(&mut engine, Some(&mut taking), &mut next, rate, time, now, measured)?;
         }
