@@ -291,7 +291,7 @@ def test_a_live_source_gets_its_answer_before_it_gives_the_next(client: fraudgat
 
     def source() -> Iterator[fraudgate.Transaction]:
         yield payment(1)
-        assert answered.wait(5)
+        assert answered.wait(60)
         yield payment(2)
 
     answers = client.score_stream(source())

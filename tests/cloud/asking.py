@@ -125,7 +125,7 @@ def is_uncertain(decision: decision_pb2.Decision) -> bool:
     return 48.0 <= decision.assessment.risk_score < 49.7
 
 
-def until(stats: Callable[[], dict[str, int]], name: str, value: int, within_s: float = 10.0) -> None:
+def until(stats: Callable[[], dict[str, int]], name: str, value: int, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while stats()[name] != value:
         assert time.monotonic() < deadline, (name, stats()[name])

@@ -112,7 +112,7 @@ class Pop:
     def count(self, topic: str) -> int:
         """How many records one of its topics holds, in all its partitions, once the broker can say."""
         name = self.topics[topic]
-        until = time.monotonic() + 30
+        until = time.monotonic() + 90
         while True:
             consumer = Consumer(self.broker.plain(**{"group.id": "test"}))
             try:
