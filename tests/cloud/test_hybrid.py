@@ -141,7 +141,9 @@ def test_without_a_cloud_all_is_answered_and_when_it_comes_and_goes_and_comes_ag
         assert not any(answer.HasField("rescored") for answer in answers)
         assert sum(map(is_uncertain, answers)) > 5
         stats = scorer.server.stats()
-        assert (stats["hybrid_failed"], stats["hybrid_breaker_opened"], stats["hybrid_late"]) == (3, 1, 0)
+        # Three failures open the breaker; a slow machine has it try again, and one more opens it again.
+        assert stats["hybrid_breaker_opened"] >= 1
+        assert (stats["hybrid_failed"] - stats["hybrid_breaker_opened"], stats["hybrid_late"]) == (2, 0)
         first = 100
         for _ in range(2):
             cloud.start()
