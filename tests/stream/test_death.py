@@ -15,7 +15,7 @@ from tests.broker import Broker
 from tests.stream.conftest import Pop, Read
 from tests.stream.records import purchase
 
-KILLS = 100 if os.environ.get("FRAUDGATE_PROVE") else 10
+KILLS = 100 if os.environ.get("FRAUDGATE_PROVE") else 20
 
 
 class Payments:
