@@ -279,8 +279,8 @@ class Server:
         model: tuple[bytes, bytes] | None,
         complete_since_us: int,
         reduced: bytes | None = None,
-    ) -> None:
-        """Serves a program: before start.
+    ) -> dict[Literal["full", "reduced"], str]:
+        """Serves a program: before start. Says what runs each student: `walker`, or `ONNX Runtime: ` and why.
 
         plan, policy: their canonical JSON. model: its manifest and its ONNX bytes, or None. reduced: the ONNX bytes of
         the model's second student, where its manifest names one.

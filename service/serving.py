@@ -133,7 +133,11 @@ def prepared(config: Config, stand_in: bool = False) -> "engine.Server":
             model = (program.model / MANIFEST).read_bytes(), (program.model / MODEL).read_bytes()
             if (program.model / REDUCED_MODEL).exists():
                 reduced = (program.model / REDUCED_MODEL).read_bytes()
-        server.add_program(name, program.plan.read_bytes(), policy(program), model, complete_since_us(program), reduced)
+        runners = server.add_program(
+            name, program.plan.read_bytes(), policy(program), model, complete_since_us(program), reduced
+        )
+        if runners:
+            _log.info("model loaded", program=name, **runners)
     if stand_in and (config.journal is not None or any(program.history for program in config.program.values())):
         _log.info("standing in", port=server.stand_in())
     fresh = set(config.program) if config.journal is None else recovered(server, config.journal)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 import lightgbm
@@ -50,13 +50,46 @@ ALLOWED = {
 }
 
 
+# Of a server that is only made, with the least of everything.
+CONFIG: dict[str, Any] = {
+    "listen": "127.0.0.1:0",
+    "ahead_us": None,
+    "known_ids": 8,
+    "memory": {"history_bytes": 1 << 32, "rows_a_key": 16_384, "process_bytes": None},
+    "onnxruntime": str(engine.onnxruntime_library()),
+    "identities": [],
+    "connections": 8,
+    "streams": 8,
+    "message_bytes": 1_024,
+    "batch": 8,
+    "queue": 8,
+    "handshake_ms": 1_000,
+    "connection_age_s": 60,
+    "idle_s": 60,
+}
+
+
+def made_server(path: Path) -> engine.Server:
+    """A server that is not started, and its certificates in `path`."""
+    folder = certificates.make(path, clients=[])
+    server, ca = folder.server, folder.ca
+    pem = (server.certificate.read_bytes(), server.key.read_bytes(), ca.certificate.read_bytes())
+    return engine.Server(json.dumps(CONFIG).encode(), bytes(32), *pem)
+
+
 @functools.cache
-def small_model(plan_digest: str, names: tuple[str, ...]) -> tuple[bytes, bytes]:
+def small_model(plan_digest: str, names: tuple[str, ...], leaves: int = 8) -> tuple[bytes, bytes]:
     """Manifest and ONNX of a forest of ten small trees over random rows; the same bytes every time."""
     draw = np.random.default_rng(7)
     rows = draw.normal(size=(2_000, len(names))) * 50
     target = rows[:, 0] / 50 + (rows[:, 3] > 0) - 2
-    parameters = {"objective": "regression", "num_leaves": 8, "deterministic": True, "num_threads": 1, "verbose": -1}
+    parameters = {
+        "objective": "regression",
+        "num_leaves": leaves,
+        "deterministic": True,
+        "num_threads": 1,
+        "verbose": -1,
+    }
     onnx = onnx_export.export(lightgbm.train(parameters, lightgbm.Dataset(rows, target), num_boost_round=10))
     manifest = {
         "format": 1,

@@ -18,38 +18,13 @@ import pyarrow
 import pytest
 
 import engine
-from fraudgate.v1 import scoring_pb2, transaction_pb2
+from fraudgate.v1 import decision_pb2, scoring_pb2, transaction_pb2
 from service import certificates
-from tests.scorer import FEATURES, running_scorer, small_model
+from tests.scorer import CONFIG, FEATURES, Program, made_server, running_scorer, small_model
 
 New = Callable[[], transaction_pb2.Transaction]
 PLAN = FEATURES.compile()
 POLICY = b'{"card_number_in_key":"hash","challenge":40.0,"decline":60.0,"format":1,"mode":"decide"}'
-
-
-CONFIG: dict[str, Any] = {
-    "listen": "127.0.0.1:0",
-    "ahead_us": None,
-    "known_ids": 8,
-    "memory": {"history_bytes": 1 << 32, "rows_a_key": 16_384, "process_bytes": None},
-    "onnxruntime": str(engine.onnxruntime_library()),
-    "identities": [],
-    "connections": 8,
-    "streams": 8,
-    "message_bytes": 1_024,
-    "batch": 8,
-    "queue": 8,
-    "handshake_ms": 1_000,
-    "connection_age_s": 60,
-    "idle_s": 60,
-}
-
-
-def _server(path: Path) -> engine.Server:
-    folder = certificates.make(path, clients=[])
-    server, ca = folder.server, folder.ca
-    pem = (server.certificate.read_bytes(), server.key.read_bytes(), ca.certificate.read_bytes())
-    return engine.Server(json.dumps(CONFIG).encode(), bytes(32), *pem)
 
 
 def _changed(change: Callable[[dict[str, Any]], None]) -> tuple[bytes, bytes]:
@@ -90,7 +65,7 @@ def test_a_model_that_does_not_belong_is_refused(
     tmp_path: Path, make: Callable[[], tuple[bytes, bytes]], told: str
 ) -> None:
     with pytest.raises(ValueError, match=told):
-        _server(tmp_path).add_program("shop", PLAN.json, POLICY, make(), 0)
+        made_server(tmp_path).add_program("shop", PLAN.json, POLICY, make(), 0)
 
 
 def test_scores_are_those_of_onnx_runtime_whatever_the_size_of_the_drain(tmp_path: Path, new_transaction: New) -> None:
@@ -124,6 +99,23 @@ def test_scores_are_those_of_onnx_runtime_whatever_the_size_of_the_drain(tmp_pat
     log_odds = session.run(["log_odds"], {"features": rows})[0].ravel().astype(np.float64)
     expected = np.interp(log_odds, [-20.0, 20.0], [0.0, 100.0])
     np.testing.assert_allclose([assessment.risk_score for assessment in alone], expected, rtol=1e-12)
+
+
+def test_what_runs_each_student_is_told(tmp_path: Path, new_transaction: New) -> None:
+    walked = small_model(PLAN.digest, PLAN.features)
+    too_large = small_model(PLAN.digest, PLAN.features, leaves=40)
+    told = made_server(tmp_path).add_program("shop", PLAN.json, POLICY, too_large, 0)
+    assert told == {"full": "ONNX Runtime: tree 0 has 40 leaves, more than 32"}
+    assert made_server(tmp_path / "two").add_program("shop", PLAN.json, POLICY, walked, 0) == {"full": "walker"}
+
+    programs = [Program("shop", {}, too_large), Program("strict", {}, walked), Program("unmodelled", {}, None)]
+    with running_scorer(tmp_path / "running", programs=programs) as scorer:
+        stats = scorer.server.stats()
+        assert {name: value for name, value in stats.items() if "walked" in name} == {
+            "student_walked.shop": 0,
+            "student_walked.strict": 1,
+        }
+        assert scorer.score(new_transaction()).assessment.tier == decision_pb2.TIER_FULL
 
 
 def test_onnx_runtime_leaves_nothing_under_a_fresh_home(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def test_a_decision_is_full_and_names_what_it_was_made_by(start: Start) -> None:
         assert 0 <= assessment.risk_score <= 100
         assert len(assessment.model_digest) == len(assessment.plan_digest) == len(assessment.policy_digest) == 32
         assert stop(scorer) == 0
+        (loaded,) = (line for line in map(json.loads, scorer.log.read_text().splitlines()) if "model" in line["event"])
+        assert (loaded["program"], loaded["full"], loaded["reduced"]) == ("cards", "walker", "walker")
 
 
 def test_a_repeated_transaction_gets_its_first_answer_and_a_reused_id_none(start: Start) -> None:
@@ -227,7 +229,8 @@ def test_history_warms_the_state_before_it_listens(place: Place, tmp_path: Path)
         [*command, "--history", str(history), "--labels", str(labels)], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    (warmed,) = (json.loads(line) for line in done.stderr.splitlines())
+    loaded, warmed = (json.loads(line) for line in done.stderr.splitlines())
+    assert (loaded["event"], loaded["program"]) == ("model loaded", "cards")
     assert (warmed["event"], warmed["program"]) == ("warmed", "cards")
     assert warmed["transactions"] == place.tables.transactions.num_rows
     assert warmed["labels"] == place.tables.labels.num_rows

@@ -13,6 +13,32 @@ use crate::{ladder::Trial, transaction::Clock};
 pub trait Forest: Send {
     /// Writes the log-odds of fraud of `n` rows, held one after the other in `rows`, to `log_odds`.
     fn score(&mut self, rows: &[f32], n: usize, log_odds: &mut Vec<f32>) -> Result<(), ForestFailure>;
+
+    /// What runs it.
+    fn runner(&self) -> Runner {
+        Runner::Double
+    }
+}
+
+/// What runs a student.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Runner {
+    /// The engine's own walk, which gave the bits that ONNX Runtime gives when it was loaded.
+    Walker,
+    /// ONNX Runtime; and why not the walk.
+    OnnxRuntime(String),
+    /// No model, but what stands for one in tests.
+    Double,
+}
+
+impl std::fmt::Display for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Runner::Walker => f.write_str("walker"),
+            Runner::OnnxRuntime(why) => write!(f, "ONNX Runtime: {why}"),
+            Runner::Double => f.write_str("double"),
+        }
+    }
 }
 
 /// The runtime could not score.
@@ -184,6 +210,13 @@ impl Model {
             trial: Trial::default(),
         });
         Ok(self)
+    }
+
+    /// What runs each of its students.
+    pub fn runners(&self) -> impl Iterator<Item = (Size, Runner)> {
+        let reduced = self.reduced.iter().map(|student| (Size::Reduced, student));
+        let students = [(Size::Full, &self.full)].into_iter().chain(reduced);
+        students.map(|(size, student)| (size, student.forest.runner()))
     }
 
     /// Whether it has a second student.

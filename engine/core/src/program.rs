@@ -17,7 +17,7 @@ use crate::{
     key::HashKey,
     known::Place,
     ladder::{Admission, Cause},
-    model::{Model, Size},
+    model::{Model, Runner, Size},
     plan::Plan,
     policy::{Cap, Policy, Segment, Verdict},
     rescore::{self, Rescored, Row},
@@ -182,6 +182,11 @@ impl Program {
             Size::Full => true,
             Size::Reduced => model.has_reduced(),
         })
+    }
+
+    /// What runs each student that is there.
+    pub fn runners(&self) -> impl Iterator<Item = (Size, Runner)> {
+        self.model.iter().flat_map(Model::runners)
     }
 
     /// What an assessment refers to.

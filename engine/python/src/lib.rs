@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use fraudgate_core::model::hex;
+use fraudgate_core::model::{Size, hex};
 use fraudgate_server::{
     cloud::TlsPaths,
     journal::cursor::Cursors,
@@ -146,17 +146,22 @@ impl Server {
         model: Option<(Vec<u8>, Vec<u8>)>,
         complete_since_us: i64,
         reduced: Option<&[u8]>,
-    ) -> PyResult<()> {
+    ) -> PyResult<BTreeMap<&'static str, String>> {
         let model = model.as_ref().map(|(manifest, onnx)| ModelFiles {
             manifest,
             onnx,
             reduced,
         });
-        self.made(|server| {
+        let runners = self.made(|server| {
             server
                 .add_program(name, plan, policy, model, complete_since_us)
                 .map_err(value_error)
-        })
+        })?;
+        let told = runners.into_iter().map(|(size, runner)| match size {
+            Size::Full => ("full", runner.to_string()),
+            Size::Reduced => ("reduced", runner.to_string()),
+        });
+        Ok(told.collect())
     }
 
     #[pyo3(signature = (program, transactions, labels=None))]

@@ -7,7 +7,7 @@ use fraudgate_core::{
     plan::Plan,
 };
 
-use crate::onnx::OnnxForest;
+use crate::forest;
 
 /// A model as its files hold it.
 #[derive(Clone, Copy, Debug)]
@@ -20,17 +20,17 @@ pub struct ModelFiles<'a> {
     pub reduced: Option<&'a [u8]>,
 }
 
-/// Loads a model for a plan into the ONNX Runtime library at `runtime`.
+/// Loads a model for a plan by the ONNX Runtime library at `runtime`.
 pub fn load(runtime: &Path, plan: &Plan, files: ModelFiles) -> Result<Model, ModelError> {
     let manifest = Manifest::parse(files.manifest)?;
     let features: Vec<String> = plan.features.iter().map(|feature| feature.name.clone()).collect();
     manifest.check_plan(&plan.digest, &features)?;
-    let load = |size, onnx| OnnxForest::load(runtime, &manifest, size, onnx);
+    let load = |size, onnx| forest::load(runtime, &manifest, size, onnx);
     let full = load(Size::Full, files.onnx)?;
     let reduced = files.reduced.map(|onnx| load(Size::Reduced, onnx)).transpose()?;
-    let model = Model::new(manifest, Box::new(full));
+    let model = Model::new(manifest, full);
     match reduced {
-        Some(reduced) => model.with_reduced(Box::new(reduced)),
+        Some(reduced) => model.with_reduced(reduced),
         None => Ok(model),
     }
 }

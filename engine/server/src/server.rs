@@ -16,6 +16,7 @@ use std::{
 use arrow_array::RecordBatch;
 use fraudgate_core::{
     key::HashKey,
+    model::{Model, Runner, Size},
     plan::Plan,
     policy::Policy,
     road::{Engine, Limits},
@@ -123,7 +124,7 @@ impl Server {
     }
 
     /// Serves a program. `model` is its manifest and the ONNX bytes of its students; its state is complete for events
-    /// after `complete_since_us`, microseconds since 1970-01-01T00:00:00Z.
+    /// after `complete_since_us`, microseconds since 1970-01-01T00:00:00Z. Says what runs each student.
     pub fn add_program(
         &mut self,
         name: &str,
@@ -131,7 +132,7 @@ impl Server {
         policy: &[u8],
         model: Option<ModelFiles>,
         complete_since_us: i64,
-    ) -> Result<(), ServerError> {
+    ) -> Result<Vec<(Size, Runner)>, ServerError> {
         let in_program = format!("program {name}");
         let error = error(&in_program);
         let plan = Plan::parse(plan).map_err(|e| error(&e))?;
@@ -140,9 +141,11 @@ impl Server {
             None => None,
             Some(files) => Some(model::load(&self.config.onnxruntime, &plan, files).map_err(|e| error(&e))?),
         };
+        let runners = model.iter().flat_map(Model::runners).collect();
         self.engine
             .add_program(name, plan, policy, model, EventTime(complete_since_us))
-            .map_err(|e| error(&e))
+            .map_err(|e| error(&e))?;
+        Ok(runners)
     }
 
     /// Folds history into a program; see [`Folder`](crate::table::Folder) for what the tables hold. Returns how many

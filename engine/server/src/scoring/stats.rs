@@ -3,7 +3,13 @@
 
 use std::borrow::Cow;
 
-use fraudgate_core::{ladder::Cause, program::Program, rescore::Why, road::Engine};
+use fraudgate_core::{
+    ladder::Cause,
+    model::{Runner, Size},
+    program::Program,
+    rescore::Why,
+    road::Engine,
+};
 
 use super::{Cost, Shared};
 use crate::{
@@ -59,7 +65,27 @@ pub fn stats(shared: &Shared) -> Stats {
     }
     let named = stats.into_iter().map(|(name, value)| (Cow::Borrowed(name), value));
     let told = shared.told.borrow().clone();
-    named.chain(rungs(&engine)).chain(held(&engine)).chain(told).collect()
+    named
+        .chain(students(&engine))
+        .chain(rungs(&engine))
+        .chain(held(&engine))
+        .chain(told)
+        .collect()
+}
+
+/// Whether each program's students are walked by the engine, 1, or run by ONNX Runtime, 0.
+fn students(engine: &Engine) -> Stats {
+    let programs = engine.programs().iter();
+    let runners = programs.flat_map(|program| program.runners().map(move |(size, runner)| (program, size, runner)));
+    let told = runners.map(|(program, size, runner)| {
+        let student = match size {
+            Size::Full => "student",
+            Size::Reduced => "reduced",
+        };
+        let name = format!("{student}_walked.{}", program.name);
+        (name.into(), u64::from(runner == Runner::Walker))
+    });
+    told.collect()
 }
 
 /// What is held of each program's entities: live events and keys, what they are counted with, and the event time through

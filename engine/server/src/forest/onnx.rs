@@ -5,7 +5,7 @@ use std::{
     sync::Mutex,
 };
 
-use fraudgate_core::model::{Forest, ForestFailure, Manifest, ModelError, Size};
+use fraudgate_core::model::{Forest, ForestFailure, Manifest, ModelError, Runner, Size};
 use ort::{
     environment::Environment,
     memory::Allocator,
@@ -16,7 +16,7 @@ use ort::{
 };
 
 /// The most rows of one run; more are run in pieces. A row's score does not depend on the rows beside it.
-const ROWS: usize = 128;
+pub const ROWS: usize = 128;
 
 /// The one environment of this process, and the library that it came from. ONNX Runtime knows no second one.
 static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
@@ -30,6 +30,8 @@ pub struct OnnxForest {
     output_tail: Vec<usize>,
     /// By number of rows less one.
     runs: Vec<Option<Run>>,
+    /// Why it is served by this and not walked.
+    unwalkable: String,
 }
 
 /// The buffers of one size of run.
@@ -76,6 +78,7 @@ impl OnnxForest {
             features,
             output_tail,
             runs,
+            unwalkable: String::new(),
         };
         // The first run of a session allocates what later ones reuse: not at the first caller's expense.
         let mut log_odds = Vec::new();
@@ -83,6 +86,11 @@ impl OnnxForest {
             .score(&vec![0.0; features], 1, &mut log_odds)
             .map_err(|failure| ModelError(format!("it does not run: {}", failure.0)))?;
         Ok(forest)
+    }
+
+    /// The same, with the reason why it serves.
+    pub fn because(self, unwalkable: String) -> OnnxForest {
+        OnnxForest { unwalkable, ..self }
     }
 
     fn run(&mut self, rows: &[f32], n: usize, log_odds: &mut Vec<f32>) -> ort::Result<()> {
@@ -130,6 +138,10 @@ impl Forest for OnnxForest {
                 .map_err(|error| ForestFailure(error.to_string()))?;
         }
         Ok(())
+    }
+
+    fn runner(&self) -> Runner {
+        Runner::OnnxRuntime(self.unwalkable.clone())
     }
 }
 
