@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from benchmarks import backfill, journal, outage, report, rescore, serve, state, stream
+from benchmarks import backfill, forest, journal, outage, report, rescore, serve, state, stream
 from benchmarks.machine import machine
 
 BUILD: Final = Path(__file__).parents[1] / "build"
 BENCHMARKS: Final = {
-    each.PREFIX.rstrip("/"): each for each in (serve, journal, state, outage, rescore, stream, backfill)
+    each.PREFIX.rstrip("/"): each for each in (serve, journal, state, forest, outage, rescore, stream, backfill)
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import backfill, journal, outage, rescore, serve, servers, state, stream
+from benchmarks import backfill, forest, journal, outage, rescore, serve, servers, state, stream
 
 
 @pytest.mark.slow
@@ -19,7 +19,7 @@ def test_every_server_answers_in_every_shape_without_an_error(tmp_path: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
 
     rows = {row["name"]: row for row in json.loads(out.read_text())["rows"]}
-    benchmarks = (serve, journal, state, outage, rescore, stream, backfill)
+    benchmarks = (serve, journal, state, forest, outage, rescore, stream, backfill)
     assert {name.partition("/")[0] + "/" for name in rows} == {each.PREFIX for each in benchmarks}
     assert all(math.isfinite(row["value"]) for row in rows.values())
     for kind in servers.KINDS:
@@ -36,6 +36,7 @@ def test_every_server_answers_in_every_shape_without_an_error(tmp_path: Path) ->
     assert len([name for name in asked if name.startswith(stream.PREFIX)]) == 2
     assert len([name for name in asked if name.startswith(backfill.PREFIX)]) == 6
     assert len([name for name in asked if name.startswith(state.PREFIX)]) == 4
+    assert len([name for name in asked if name.startswith(forest.PREFIX)]) == 2 * len(forest.STUDENTS)
     assert all(name.partition("/")[2] in done.stdout for name in asked)
 
 
