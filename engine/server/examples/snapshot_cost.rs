@@ -32,7 +32,7 @@ use fraudgate_server::journal::{
     recover,
     snapshot::{
         Status,
-        scribe::{self, Scribe},
+        scribe::{self, Scribe, Scribing},
         take::{PIECES, Taking, Turn},
     },
 };
@@ -60,7 +60,7 @@ fn settings(folder: &Path) -> Settings {
 }
 
 /// An engine that journals to a folder, and what takes its snapshots.
-fn begin(folder: &Path) -> Result<(Engine, Taking), Failed> {
+fn begin(folder: &Path) -> Result<(Scribing, Engine, Taking), Failed> {
     let settings = settings(folder);
     let mut engine = engine()?;
     let disk: Arc<dyn Disk> = Arc::new(Folder::open(folder)?);
@@ -78,8 +78,13 @@ fn begin(folder: &Path) -> Result<(Engine, Taking), Failed> {
     let (give_back, spare) = sync_channel(PIECES);
     let status = Arc::new(Status::default());
     let keep = Box::new(move |kept| desk.keep(kept));
-    scribe::attend(Scribe::new(disk, 1, Vec::new(), status.clone(), keep), told, give_back)?;
-    Ok((engine, Taking::new(&settings, journal, status, tell, spare, 0)))
+    let scribing = scribe::attend(Scribe::new(disk, 1, Vec::new(), status.clone(), keep), told, give_back)?;
+    // First, so that it is dropped last wherever the run ends.
+    Ok((
+        scribing,
+        engine,
+        Taking::new(&settings, journal, status, tell, spare, 0),
+    ))
 }
 
 fn asked(engine: &Engine, number: i64) -> Result<Asked, Failed> {
@@ -276,7 +281,7 @@ fn main() -> Result<(), Failed> {
         }
         seconds => Duration::from_secs_f64(seconds.map_or(Ok(2.0), |seconds| seconds.parse())?),
     };
-    let (mut engine, mut taking) = begin(&folder)?;
+    let (scribing, mut engine, mut taking) = begin(&folder)?;
     fill(&mut engine, inputs)?;
     let mut next = inputs;
     let (mut by_clock, mut by_core) = (Measured::default(), Measured::default());
@@ -290,12 +295,7 @@ fn main() -> Result<(), Failed> {
     }
     let digest = engine.digest();
     let bytes = taking.status().bytes.load(std::sync::atomic::Ordering::Relaxed);
-    drop((engine, taking));
-    // The scribe's thread lets go of the folder once it notices that nobody is left who tells it anything.
-    let ends = Instant::now() + Duration::from_secs(60);
-    while Folder::open(&folder).is_err() && Instant::now() < ends {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    drop((engine, taking, scribing));
     println!(
         r#"{{"arrivals_a_second":{rate},"by_the_clock":{},
  "on_the_core":{},

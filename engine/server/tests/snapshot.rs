@@ -375,3 +375,15 @@ fn a_program_whose_plan_has_changed_is_folded_anew_as_far_as_the_journal_reaches
     assert_eq!(without.engine.digest(), digest);
     assert_eq!(without.engine.programs()[0].complete_since.0, crate::shop::START_US);
 }
+
+#[test]
+fn a_scribe_that_has_ended_has_let_go_of_the_folder() {
+    let folder = TempDir::new().unwrap();
+    for _ in 0..20 {
+        let disk: Arc<dyn Disk> = Arc::new(Folder::open(folder.path()).unwrap());
+        let ((tell, told), (spare, spared)) = (sync_channel(PIECES), sync_channel(PIECES));
+        let scribe = Scribe::new(disk, 1, Vec::new(), Arc::default(), Box::new(|_| {}));
+        let scribing = scribe::attend(scribe, told, spare).unwrap();
+        drop((tell, spared, scribing));
+    }
+}

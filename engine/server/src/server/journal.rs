@@ -23,7 +23,7 @@ use crate::journal::{
     recover,
     snapshot::{
         self,
-        scribe::{self, Scribe},
+        scribe::{self, Scribe, Scribing},
         take::{PIECES, Taking, Turn},
     },
 };
@@ -36,6 +36,8 @@ pub struct Journaled {
     pub news: Arc<Notify>,
     /// Takes snapshots.
     pub taking: RefCell<Taking>,
+    /// Writes them; behind `taking`, which it ends after.
+    _scribing: Scribing,
     status: Arc<Status>,
     recovered: Recovered,
     cursors: Arc<Cursors>,
@@ -88,11 +90,12 @@ impl Server {
         let keeps = desk.clone();
         let keep = Box::new(move |kept| keeps.keep(kept));
         let scribe = Scribe::new(disk, settings.snapshots, bad, taken.clone(), keep);
-        scribe::attend(scribe, told, give_back).map_err(|e| error(&e))?;
+        let scribing = scribe::attend(scribe, told, give_back).map_err(|e| error(&e))?;
         let journal = (desk.clone(), writer.status(), recovered.epoch);
         let since = recovered.snapshot.map_or(0, |(sequence, _)| sequence);
         self.journal = Some(Journaled {
             taking: RefCell::new(Taking::new(&settings, journal, taken, tell, spare, since)),
+            _scribing: scribing,
             promise: settings.promise,
             news,
             cursors: Arc::new(Cursors::new(

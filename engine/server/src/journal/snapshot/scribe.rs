@@ -7,7 +7,7 @@ use std::{
         atomic::Ordering,
         mpsc::{Receiver, SyncSender, TryRecvError},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -266,7 +266,7 @@ pub fn kept(disk: &dyn Disk, bad: &[u64]) -> Result<Kept, JournalError> {
 }
 
 /// Drives a scribe on a thread of its own, until nobody can tell it anything any more.
-pub fn attend(mut scribe: Scribe, told: Receiver<Told>, spare: SyncSender<Vec<u8>>) -> Result<(), JournalError> {
+pub fn attend(mut scribe: Scribe, told: Receiver<Told>, spare: SyncSender<Vec<u8>>) -> Result<Scribing, JournalError> {
     let run = move || {
         step_back(SCRIBE);
         // Touched here, so that it is not the engine's thread that waits for memory; until then it asks for its own.
@@ -280,8 +280,18 @@ pub fn attend(mut scribe: Scribe, told: Receiver<Told>, spare: SyncSender<Vec<u8
         scribe.discard();
     };
     let thread = thread::Builder::new().name("fraudgate-scribe".to_owned());
-    thread.spawn(run).map_err(|e| failed("start")(&e))?;
-    Ok(())
+    let thread = thread.spawn(run).map_err(|e| failed("start")(&e))?;
+    Ok(Scribing(Some(thread)))
+}
+
+/// A scribe's thread. Dropped behind who tells it, and hears of it, it waits for its end: then the folder is let go of.
+pub struct Scribing(Option<JoinHandle<()>>);
+
+impl Drop for Scribing {
+    fn drop(&mut self) {
+        // It does not panic; and if it did, a snapshot is not published.
+        let _ = self.0.take().map(JoinHandle::join);
+    }
 }
 
 /// What is told next; nothing when nobody can tell anything any more.
