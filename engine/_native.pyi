@@ -133,6 +133,20 @@ class Backfill:
         Raises ValueError where one of them is malformed or they do not belong together.
         """
 
+    def foresee(
+        self,
+        pieces: list[tuple[_ArrowArray, _ArrowArray | None, _ArrowArray | None]],
+        *,
+        features: Literal["float32", "float64"] | None = None,
+    ) -> bool:
+        """Find what all transactions of a whole history see, key by key, before any is answered; it leaves no state.
+
+        pieces: what each call of `take` would be given, in their order; then `take` is given the same, one after the
+        other, and answers the same. features: as `take` will be asked for.
+        Returns False, and does nothing, where only the road itself answers: a policy whose default has segments or a
+        cap, or a state that something was taken into.
+        """
+
     def take(
         self,
         transactions: _ArrowArray,

@@ -7,6 +7,7 @@ ahead and how often it was killed do not show.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -26,6 +27,10 @@ from service.backfill.source import Source
 from service.backfill.told import Told
 
 PART_ROWS: Final = 1_000_000
+WHOLE_BYTES: Final = 1 << 30
+"""What a job may hold in memory of its input, to find what its transactions see key by key."""
+# What a row takes beside its features, where all are held: its columns as they are mapped not counted.
+_ROW_BYTES: Final = 120
 _BY_INGEST: Final = "ingest time, then row"
 _BY_EVENT_TIME: Final = "assumed: event time, then row"
 
@@ -61,6 +66,7 @@ class Job:
     part_rows: int = PART_ROWS
     max_bad: int = MAX_BAD
     warm: tuple[Path, bytes] | None = None
+    whole_bytes: int = WHOLE_BYTES
 
     def compiled(self) -> bytes:
         """The mapping as the engine reads it, under the program's plan."""
@@ -70,7 +76,7 @@ class Job:
 
 
 class Done(NamedTuple):
-    """What became of a job. digest: of the state that it ends with; None where it had been done before."""
+    """What became of a job. digest: of the state that it ends with; None where it had been done before or left none."""
 
     transactions: int
     answered: int
@@ -79,6 +85,9 @@ class Done(NamedTuple):
     order: str
     digest: str | None
 
+
+Piece = tuple[pa.RecordBatch, pa.RecordBatch | None, pa.RecordBatch | None]
+"""Mapped transactions, labels and outcomes."""
 
 Progress = Callable[[int, int], None]
 """Told how many transactions were taken, and how many there are."""
@@ -113,6 +122,7 @@ class _Walk:
         self._labels = Told("label", self._apart("labels", job.labels))
         self._outcomes = Told("outcome", self._apart("outcomes", job.outcomes))
         self._taken = 0
+        self._whole = False
 
     def walk(self) -> Done:
         job, output = self._job, self._output
@@ -124,15 +134,12 @@ class _Walk:
         transactions = ahead(mapped if self._found.in_order else by_order(mapped, output.room("transactions")))
         part: PartWriter | None = None
         try:
-            for batch in transactions:
-                self._labels.hear(batch)
-                self._outcomes.hear(batch)
-                for piece in _cut(batch, self._taken, job.part_rows):
-                    part = self._piece(piece, skipped, part)
-                    self._progress(self._taken, self._found.rows)
-            if self._taken:
-                # What becomes known after the last transaction is in the state that is left.
-                self._take(batch.slice(0, 0), None)
+            pieces = self._pieces(transactions)
+            if not skipped and job.warm is None:
+                pieces = self._foreseen(pieces)
+            for piece in pieces:
+                part = self._piece(piece, skipped, part)
+                self._progress(self._taken, self._found.rows)
             if part is not None:
                 output.add(part.close())
         except BaseException:
@@ -145,35 +152,61 @@ class _Walk:
             state.warm(self._door, output.work, *job.warm)
         output.finish(self._refused.table())
         rows = sum(each.rows for each in output.parts)
-        return Done(self._taken, rows, len(self._refused), len(output.parts), self._order, self._door.digest())
+        digest = None if self._whole else self._door.digest()
+        return Done(self._taken, rows, len(self._refused), len(output.parts), self._order, digest)
 
-    def _piece(self, piece: pa.RecordBatch, skipped: int, part: PartWriter | None) -> PartWriter | None:
+    def _pieces(self, transactions: Iterator[pa.RecordBatch]) -> Iterator[Piece]:
+        """Transactions in pieces that end where parts do, with what is told of any by then; last, what is told after."""
+        taken = 0
+        for batch in transactions:
+            self._labels.hear(batch)
+            self._outcomes.hear(batch)
+            for piece in _cut(batch, taken, self._job.part_rows):
+                taken += piece.num_rows
+                last = int(piece["order_us"][-1].as_py())
+                yield piece, self._labels.due(last), self._outcomes.due(last)
+        if taken:
+            yield batch.slice(0, 0), self._labels.due(None), self._outcomes.due(None)
+
+    def _foreseen(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """The same, of which the engine has seen all before, if they are not too many to be held."""
+        width = len(self._job.program.plan.features)
+        a_row = _ROW_BYTES + width * (8 if self._job.wanted.features == "float64" else 4)
+        held: list[Piece] = []
+        left = self._job.whole_bytes - self._found.rows * a_row
+        for piece in pieces if left >= 0 else ():
+            held.append(piece)
+            left -= sum(batch.nbytes for batch in piece if batch is not None)
+            if left < 0:
+                break
+        else:
+            self._whole = left >= 0 and self._door.foresee(held, features=self._job.wanted.features)
+        return chain(_given(held), pieces)
+
+    def _piece(self, piece: Piece, skipped: int, part: PartWriter | None) -> PartWriter | None:
         """Take a piece of a part in, and write its answers where they are not written yet. Returns the open part."""
-        written = self._output.transactions
-        self._taken += piece.num_rows
-        last = int(piece["order_us"][-1].as_py())
-        if self._taken <= skipped:
+        written, rows = self._output.transactions, piece[0].num_rows
+        self._taken += rows
+        if rows and self._taken <= skipped:
             # The state that was taken in knows it, and what was told meanwhile.
-            self._labels.due(last)
-            self._outcomes.due(last)
             return None
-        answers, refused = self._take(piece, last)
-        if self._taken <= written:
-            return None
+        answers, refused = self._take(piece)
+        if self._taken <= written or not rows:
+            # What becomes known after the last transaction is in the state that is left.
+            return part
         part = part or self._output.open(self._metadata())
-        part.add(beside(piece, answers, self._job.wanted), piece.num_rows, refused)
+        part.add(beside(piece[0], answers, self._job.wanted), rows, refused)
         if self._taken % self._job.part_rows:
             return part
         self._output.add(part.close())
-        state.keep(self._door, self._output.work, self._taken)
+        if not self._whole:
+            state.keep(self._door, self._output.work, self._taken)
         return None
 
-    def _take(self, piece: pa.RecordBatch, last: int | None) -> tuple[pa.RecordBatch, list[Refusal]]:
+    def _take(self, piece: Piece) -> tuple[pa.RecordBatch, list[Refusal]]:
         wanted = self._job.wanted
         answers, refused = self._door.take(
-            piece,
-            self._labels.due(last),
-            self._outcomes.due(last),
+            *piece,
             assessments=wanted.assessments,
             bytes=wanted.raw,
             features=wanted.features,
@@ -233,6 +266,13 @@ def stated(job: Job, compiled: bytes) -> dict[str, str]:
     if job.outcomes is not None:
         found["outcomes_digest"] = job.outcomes.digest()
     return found
+
+
+def _given(pieces: list[Piece]) -> Iterator[Piece]:
+    """Each once, and held no longer."""
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()
 
 
 def _cut(batch: pa.RecordBatch, taken: int, part_rows: int) -> Iterator[pa.RecordBatch]:

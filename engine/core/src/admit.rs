@@ -8,6 +8,7 @@ mod entities;
 mod erasure;
 mod kinds;
 mod payload;
+pub mod plain;
 mod text;
 mod told;
 mod when;
@@ -28,7 +29,6 @@ use crate::{
 pub use decode::{decode, decode_into};
 pub use erasure::AdmittedErasure;
 use payload::Payload;
-use text::Text;
 pub use told::{AdmittedLabel, AdmittedOutcome, Subject};
 
 /// A transaction that may be taken.
@@ -126,11 +126,7 @@ impl Gate {
 
     /// Checks a transaction. Raises the first thing that is wrong, in the order of the fields.
     pub fn transaction(&self, plan: &Plan, sent: &wire::Transaction) -> Result<Admitted, Refusal> {
-        Text {
-            shortest: 1,
-            longest: 128,
-        }
-        .check("id", &sent.id)?;
+        text::ID.check("id", &sent.id)?;
         let event_time = when::event_time("event_time_us", sent.event_time_us)?;
         let utc_offset_minutes = when::utc_offset(sent.utc_offset_minutes)?;
         let kind = kinds::known("kind", sent.kind)?;

@@ -165,6 +165,18 @@ impl Version {
     }
 }
 
+/// What an assessment says in members of the wire's enums, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Numbers {
+    pub verdict: i32,
+    pub policy_verdict: i32,
+    pub r#override: i32,
+    pub tier: i32,
+    pub cause: i32,
+    pub lateness: i32,
+}
+
 impl Assessment {
     /// Writes it for a snapshot. Sets of features are there where they are not empty.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
@@ -231,30 +243,46 @@ impl Assessment {
         })
     }
 
-    /// As it goes on the wire; `version` is the one it was made with.
-    pub fn to_wire(&self, version: &Version) -> wire::Assessment {
-        let names = |set: &FeatureSet| set.iter().map(|feature| version.features[feature].clone()).collect();
-        let scores = self.tier.scores();
-        wire::Assessment {
+    /// What it says in numbers.
+    pub fn numbers(&self) -> Numbers {
+        Numbers {
             verdict: self.verdict as i32,
             policy_verdict: self.policy_verdict as i32,
             r#override: self.overridden.map_or(0, |overridden| overridden as i32),
             tier: self.tier.to_wire() as i32,
             cause: self.tier.cause().map_or(0, |cause| cause.to_wire() as i32),
-            fraud_probability: scores.map(|scores| scores.fraud_probability),
-            risk_score: scores.map(|scores| scores.risk_score),
             lateness: match self.lateness {
                 Lateness::InOrder => wire::Lateness::Unspecified,
                 Lateness::Late => wire::Lateness::Late,
                 Lateness::Beyond => wire::Lateness::Beyond,
             } as i32,
+        }
+    }
+
+    /// Names of text attributes that held a card number; `version` is the one it was made with.
+    pub fn dropped_attributes<'a>(&self, version: &'a Version) -> impl Iterator<Item = &'a String> + use<'a> {
+        let dropped = self.dropped;
+        let texts = version.texts.iter().enumerate();
+        texts.filter_map(move |(slot, name)| (dropped & (1 << slot) != 0).then_some(name))
+    }
+
+    /// As it goes on the wire; `version` is the one it was made with.
+    pub fn to_wire(&self, version: &Version) -> wire::Assessment {
+        let names = |set: &FeatureSet| set.iter().map(|feature| version.features[feature].clone()).collect();
+        let (scores, numbers) = (self.tier.scores(), self.numbers());
+        wire::Assessment {
+            verdict: numbers.verdict,
+            policy_verdict: numbers.policy_verdict,
+            r#override: numbers.r#override,
+            tier: numbers.tier,
+            cause: numbers.cause,
+            fraud_probability: scores.map(|scores| scores.fraud_probability),
+            risk_score: scores.map(|scores| scores.risk_score),
+            lateness: numbers.lateness,
             missing_features: names(&self.missing),
             incomplete_features: names(&self.incomplete),
             approximate_features: names(&self.approximate),
-            dropped_attributes: (0..version.texts.len())
-                .filter(|slot| self.dropped & (1 << slot) != 0)
-                .map(|slot| version.texts[slot].clone())
-                .collect(),
+            dropped_attributes: self.dropped_attributes(version).cloned().collect(),
             model_digest: if scores.is_some() {
                 version.model_digest.clone()
             } else {

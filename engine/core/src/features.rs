@@ -29,6 +29,13 @@ impl FeatureSet {
         self.0 == [0; MAX_FEATURES / 64]
     }
 
+    /// Adds those of another.
+    pub fn unite(&mut self, other: &FeatureSet) {
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            *word |= other;
+        }
+    }
+
     /// One bit a feature.
     pub fn bits(&self) -> [u8; MAX_FEATURES / 8] {
         let mut bits = [0; MAX_FEATURES / 8];

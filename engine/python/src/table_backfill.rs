@@ -18,7 +18,7 @@ use fraudgate_core::{
 use fraudgate_server::{
     model::{self, ModelFiles},
     server::KEY_VERSION,
-    table::{self, DRAIN, Holds, Mapping, Refused, Taken, Wanted, refused_batch},
+    table::{self, DRAIN, Holds, Mapping, Piece, Refused, Taken, Wanted, refused_batch},
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
 
@@ -115,6 +115,14 @@ impl Backfill {
             .map_err(value_error)?;
         let door = table::Backfill::new(engine, mapping.0.clone(), score_from_us).map_err(value_error)?;
         Ok(Backfill(Mutex::new(door)))
+    }
+
+    #[pyo3(signature = (pieces, *, features=None))]
+    fn foresee(&self, py: Python<'_>, pieces: Vec<Pieced<'_>>, features: Option<&str>) -> PyResult<bool> {
+        let features = features.map(precision_of).transpose()?;
+        let pieces = pieces.into_iter().map(piece).collect::<PyResult<Vec<_>>>()?;
+        py.detach(|| self.door().foresee(&pieces, features))
+            .map_err(value_error)
     }
 
     #[pyo3(signature = (transactions, labels=None, outcomes=None, *, assessments=true, bytes=false, features=None))]
@@ -251,6 +259,21 @@ impl Scorer {
         let scored = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).score(&batch));
         scored.map(rows).map_err(value_error)
     }
+}
+
+/// Transactions, labels and outcomes.
+type Pieced<'py> = (
+    Bound<'py, PyAny>,
+    Option<Bound<'py, PyAny>>,
+    Option<Bound<'py, PyAny>>,
+);
+
+fn piece((transactions, labels, outcomes): Pieced<'_>) -> PyResult<Piece> {
+    Ok(Piece {
+        transactions: one(&transactions)?,
+        labels: labels.as_ref().map(one).transpose()?,
+        outcomes: outcomes.as_ref().map(one).transpose()?,
+    })
 }
 
 fn one(source: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {

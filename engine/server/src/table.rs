@@ -12,13 +12,16 @@ mod exchange;
 mod fields;
 mod folder;
 mod inputs;
+mod keyed;
 mod keys;
 mod mapped;
 mod mapping;
+mod marks;
 mod numbered;
 mod rows;
 mod scored;
 mod value;
+mod values;
 mod whole;
 
 use std::fmt;
@@ -32,7 +35,7 @@ use fraudgate_core::{
 
 pub use answers::{Wanted, refused_batch};
 pub use apart::Apart;
-pub use backfill::{Backfill, DRAIN, Taken};
+pub use backfill::{Backfill, DRAIN, Piece, Taken};
 pub use exchange::{from_array, from_stream, to_array};
 pub use folder::{Folder, Precision};
 pub use keys::Keys;

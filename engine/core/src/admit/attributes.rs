@@ -1,6 +1,6 @@
 //! Declared numbers and texts, by the plan's slots. A text that holds a card number is dropped.
 
-use super::text::Text;
+use super::text;
 use crate::{
     card_number,
     plan::Plan,
@@ -43,11 +43,7 @@ pub fn by_slot<'a>(plan: &Plan, sent: &'a [wire::Attribute]) -> Result<BySlot<'a
                 if texts[slot].is_some() || dropped & (1 << slot) != 0 {
                     return refuse(".name", "is given twice");
                 }
-                Text {
-                    shortest: 1,
-                    longest: 256,
-                }
-                .check("text", value)
+                text::ATTRIBUTE.check("text", value)
                 .map_err(|refusal| refusal.within(&format!("attributes[{i}]")))?;
                 if card_number::is_within(value) {
                     dropped |= 1 << slot;

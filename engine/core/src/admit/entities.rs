@@ -1,6 +1,6 @@
 //! Entity keys: names become slots, values become hashes.
 
-use super::{Gate, text::Text};
+use super::{Gate, text};
 use crate::{
     card_number,
     plan::Plan,
@@ -31,11 +31,7 @@ impl Gate {
             if keys[slot].is_some() {
                 return refuse("name", "is given twice".to_owned());
             }
-            Text {
-                shortest: 1,
-                longest: 128,
-            }
-            .check("value", &entity.value)
+            text::ID.check("value", &entity.value)
             .map_err(|refusal| refusal.within(&format!("{place}[{i}]")))?;
             if self.card_number_in_key == CardNumberInKey::Refuse && card_number::is_within(&entity.value) {
                 return refuse(

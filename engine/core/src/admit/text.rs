@@ -8,6 +8,18 @@ pub struct Text {
     pub longest: usize,
 }
 
+/// An id, or a key of an entity.
+pub const ID: Text = Text {
+    shortest: 1,
+    longest: 128,
+};
+
+/// An attribute.
+pub const ATTRIBUTE: Text = Text {
+    shortest: 1,
+    longest: 256,
+};
+
 impl Text {
     /// Checks a text's length and that it holds no control characters.
     pub fn check(&self, field: &str, text: &str) -> Result<(), Refusal> {

@@ -2,7 +2,7 @@
 
 use prost::bytes::Bytes;
 
-use super::{Gate, amount, kinds, text::Text, when::event_time};
+use super::{Gate, amount, kinds, text::{self, Text}, when::event_time};
 use crate::{
     plan::Plan,
     refusal::Refusal,
@@ -165,11 +165,7 @@ impl Gate {
             return Err(Refusal::invalid(place, "is required"));
         };
         let check = || {
-            Text {
-                shortest: 1,
-                longest: 128,
-            }
-            .check("transaction_id", &sent.transaction_id)?;
+            text::ID.check("transaction_id", &sent.transaction_id)?;
             Ok(Subject {
                 transaction: self.id(&sent.transaction_id),
                 event_time: event_time("event_time_us", sent.event_time_us)?,

@@ -174,6 +174,11 @@ impl Declared {
         Segment(place.map_or(0, |place| place as u8 + 1))
     }
 
+    /// Whether it says the same of all, whoever they are and whatever came before them.
+    pub fn is_the_same_for_all(&self) -> bool {
+        self.segments.is_empty() && self.cap.is_none()
+    }
+
     /// What is declared for a segment, the cap aside. A segment that this default has not is of the rest.
     pub fn verdict(&self, segment: Segment) -> Verdict {
         let place = usize::from(segment.0).checked_sub(1);

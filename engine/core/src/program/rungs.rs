@@ -10,8 +10,9 @@ use crate::{
     journal::draft::Unsaid,
     ladder::{Admission, Cause},
     model::{Model, Ran, Scores, Size},
+    policy::Segment,
     rescore::{Rescore, Spool},
-    transaction::Clock,
+    transaction::{Clock, EventTime, KeyHash},
 };
 
 /// Rows that one student is asked for.
@@ -68,6 +69,25 @@ impl Program {
         self.rows.extend(rounded(row));
         let available = self.available(&seen);
         self.waiting.push(Waiting::new(whose, admitted, seen, available));
+    }
+
+    /// The same of one that only its row, and what was dropped of it, tell from others: for a program whose default
+    /// [is the same for all](crate::policy::Declared::is_the_same_for_all).
+    pub fn wait_row(&mut self, place: usize, seen: Seen, dropped: u16, row: &[f32]) {
+        self.rows.extend_from_slice(row);
+        self.waiting.push(Waiting {
+            whose: Whose::Read(place),
+            id: KeyHash(0),
+            unsaid: None,
+            admission: self.available(&seen),
+            seen,
+            dropped,
+            mirror_behind: false,
+            asks: false,
+            segment: Segment::default(),
+            event_time: EventTime(0),
+            exposed: None,
+        });
     }
 
     /// What a row would be answered by a model, on the rung that its journaled answer stood on. Leaves no trace but with

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array, Int64Array,
-    ListArray, RecordBatch, StringArray, UInt64Array,
-    builder::{ListBuilder, StringBuilder},
+    ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, UInt64Array,
+    builder::{BinaryBuilder, Float64Builder, ListBuilder, StringBuilder},
 };
 use arrow_schema::{Field, Schema};
 use fraudgate_core::{
+    assessment::{Assessment, Numbers, Version},
+    features::FeatureSet,
     transaction::{KeyHash, MAX_ENTITIES},
     wire,
 };
@@ -42,7 +44,8 @@ pub(super) struct Answers {
     rows: Vec<i64>,
     sequences: Vec<u64>,
     replayed: Vec<bool>,
-    assessments: Vec<wire::Assessment>,
+    said: Said,
+    bytes: BinaryBuilder,
     /// Of each answer its place among the rows of features; a retransmission saw none.
     seen: Vec<Option<usize>>,
     /// The hashed keys of its entities, by the plan's slot.
@@ -51,6 +54,21 @@ pub(super) struct Answers {
     pub features: Vec<f64>,
 }
 
+/// What assessments say.
+#[derive(Default)]
+struct Said {
+    numbers: Vec<Numbers>,
+    fraud_probabilities: Float64Builder,
+    risk_scores: Float64Builder,
+    missing: Names,
+    incomplete: Names,
+    dropped: Names,
+}
+
+/// Lists of names.
+#[derive(Default)]
+struct Names(ListBuilder<StringBuilder>);
+
 impl Answers {
     pub fn new(wanted: Wanted, rows: usize) -> Answers {
         Answers {
@@ -58,7 +76,8 @@ impl Answers {
             rows: Vec::with_capacity(rows),
             sequences: Vec::with_capacity(rows),
             replayed: Vec::with_capacity(rows),
-            assessments: Vec::with_capacity(if wanted.assessments || wanted.bytes { rows } else { 0 }),
+            said: Said::default(),
+            bytes: BinaryBuilder::new(),
             seen: Vec::with_capacity(rows),
             keys: Vec::new(),
             features: Vec::new(),
@@ -69,59 +88,83 @@ impl Answers {
         self.wanted.features.is_some()
     }
 
-    /// The answer to the transaction of a row. `seen` is its place among the rows of features.
-    pub fn push(&mut self, of: &Of, receipt: &wire::Receipt, assessment: wire::Assessment, seen: Option<usize>) {
-        let row = of.row;
+    /// The answer to the transaction of a row; what it says is said next. `seen` is its place among the rows of features.
+    pub fn push(&mut self, of: &Of, sequence: u64, replayed: bool, seen: Option<usize>) {
+        self.rows.push(of.row);
+        self.sequences.push(sequence);
+        self.replayed.push(replayed);
         if self.wants_features() {
             self.keys.push(of.keys);
+            self.seen.push(seen);
         }
-        self.rows.push(row);
-        self.sequences.push(receipt.sequence);
-        self.replayed.push(receipt.replayed);
-        if self.wanted.assessments || self.wanted.bytes {
-            self.assessments.push(assessment);
-        }
-        self.seen.push(seen);
     }
 
-    pub fn into_batch(self, entities: &[String], names: &[String]) -> Result<RecordBatch, TableError> {
+    /// What an assessment says; `version` is the one it was made with.
+    pub fn say(&mut self, assessment: &Assessment, version: &Version) {
+        if self.wanted.assessments {
+            let said = &mut self.said;
+            let scores = assessment.tier.scores();
+            said.numbers.push(assessment.numbers());
+            said.fraud_probabilities
+                .append_option(scores.map(|scores| scores.fraud_probability));
+            said.risk_scores.append_option(scores.map(|scores| scores.risk_score));
+            said.missing.push(names(&assessment.missing, version));
+            said.incomplete.push(names(&assessment.incomplete, version));
+            said.dropped.push(assessment.dropped_attributes(version));
+        }
+        if self.wanted.bytes {
+            self.bytes.append_value(assessment.to_wire(version).encode_to_vec());
+        }
+    }
+
+    /// The same of one as it is sent.
+    pub fn say_sent(&mut self, assessment: &wire::Assessment) {
+        if self.wanted.assessments {
+            let said = &mut self.said;
+            said.numbers.push(Numbers {
+                verdict: assessment.verdict,
+                policy_verdict: assessment.policy_verdict,
+                r#override: assessment.r#override,
+                tier: assessment.tier,
+                cause: assessment.cause,
+                lateness: assessment.lateness,
+            });
+            said.fraud_probabilities.append_option(assessment.fraud_probability);
+            said.risk_scores.append_option(assessment.risk_score);
+            said.missing.push(assessment.missing_features.iter());
+            said.incomplete.push(assessment.incomplete_features.iter());
+            said.dropped.push(assessment.dropped_attributes.iter());
+        }
+        if self.wanted.bytes {
+            self.bytes.append_value(assessment.encode_to_vec());
+        }
+    }
+
+    pub fn into_batch(mut self, entities: &[String], names: &[String]) -> Result<RecordBatch, TableError> {
         let mut columns: Vec<(String, ArrayRef)> = Vec::new();
         let mut put = |name: &str, column: ArrayRef| columns.push((name.to_owned(), column));
-        let answers = &self.assessments;
         put("row", Arc::new(Int64Array::from(self.rows)));
         put("sequence", Arc::new(UInt64Array::from(self.sequences)));
         put("replayed", Arc::new(BooleanArray::from(self.replayed)));
         if self.wanted.assessments {
-            let numbers = |of: fn(&wire::Assessment) -> i32| -> ArrayRef {
-                Arc::new(answers.iter().map(of).collect::<Int32Array>())
+            let mut said = self.said;
+            let numbers = |of: fn(&Numbers) -> i32| -> ArrayRef {
+                Arc::new(Int32Array::from_iter_values(said.numbers.iter().map(of)))
             };
-            put("verdict", numbers(|assessment| assessment.verdict));
-            put("policy_verdict", numbers(|assessment| assessment.policy_verdict));
-            put("override", numbers(|assessment| assessment.r#override));
-            put("tier", numbers(|assessment| assessment.tier));
-            put("cause", numbers(|assessment| assessment.cause));
-            put("lateness", numbers(|assessment| assessment.lateness));
-            let reals = |of: fn(&wire::Assessment) -> Option<f64>| -> ArrayRef {
-                Arc::new(answers.iter().map(of).collect::<Float64Array>())
-            };
-            put("fraud_probability", reals(|assessment| assessment.fraud_probability));
-            put("risk_score", reals(|assessment| assessment.risk_score));
-            put(
-                "missing_features",
-                lists(answers, |assessment| &assessment.missing_features),
-            );
-            put(
-                "incomplete_features",
-                lists(answers, |assessment| &assessment.incomplete_features),
-            );
-            put(
-                "dropped_attributes",
-                lists(answers, |assessment| &assessment.dropped_attributes),
-            );
+            put("verdict", numbers(|numbers| numbers.verdict));
+            put("policy_verdict", numbers(|numbers| numbers.policy_verdict));
+            put("override", numbers(|numbers| numbers.r#override));
+            put("tier", numbers(|numbers| numbers.tier));
+            put("cause", numbers(|numbers| numbers.cause));
+            put("lateness", numbers(|numbers| numbers.lateness));
+            put("fraud_probability", Arc::new(said.fraud_probabilities.finish()));
+            put("risk_score", Arc::new(said.risk_scores.finish()));
+            put("missing_features", Arc::new(said.missing.0.finish()));
+            put("incomplete_features", Arc::new(said.incomplete.0.finish()));
+            put("dropped_attributes", Arc::new(said.dropped.0.finish()));
         }
         if self.wanted.bytes {
-            let bytes: Vec<Vec<u8>> = answers.iter().map(Message::encode_to_vec).collect();
-            put("assessment", Arc::new(BinaryArray::from_iter_values(bytes)));
+            put("assessment", Arc::new(self.bytes.finish()));
         }
         for (slot, name) in entities.iter().enumerate().filter(|_| self.wanted.features.is_some()) {
             let keys = self.keys.iter().map(|keys| keys[slot].map(|key| key.0.to_le_bytes()));
@@ -178,14 +221,15 @@ pub fn refused_batch(refused: &[Refused]) -> Result<RecordBatch, TableError> {
     ])
 }
 
-fn lists(answers: &[wire::Assessment], of: fn(&wire::Assessment) -> &Vec<String>) -> ArrayRef {
-    let mut lists = ListBuilder::new(StringBuilder::new());
-    for assessment in answers {
-        of(assessment).iter().for_each(|name| lists.values().append_value(name));
-        lists.append(true);
+fn names<'a>(set: &'a FeatureSet, version: &'a Version) -> impl Iterator<Item = &'a String> {
+    set.iter().map(|feature| &version.features[feature])
+}
+
+impl Names {
+    fn push<'a>(&mut self, names: impl Iterator<Item = &'a String>) {
+        names.for_each(|name| self.0.values().append_value(name));
+        self.0.append(true);
     }
-    let lists: ListArray = lists.finish();
-    Arc::new(lists)
 }
 
 fn batch(columns: Vec<(String, ArrayRef)>) -> Result<RecordBatch, TableError> {

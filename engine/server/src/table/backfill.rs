@@ -1,8 +1,10 @@
 //! The door over files: mapped batches go in, in the order of inputs, and each row takes the road that every other input
 //! takes: gate, drain, answer. What the road refuses is told by row and column.
 
+mod foreseen;
 mod gate;
 mod seen;
+mod whole;
 
 use std::{path::Path, sync::Arc};
 
@@ -23,8 +25,10 @@ use crate::journal::{
 use super::{
     Input, Mapping, Refused, TableError,
     answers::{Answers, Of, Wanted},
-    inputs::{Inputs, Said, Told, column_of},
+    inputs::{Inputs, Next, Said, Told, column_of, in_order},
 };
+use foreseen::{Foreseen, mode};
+pub use whole::Piece;
 
 /// The most inputs of one drain. How they are cut into drains never shows.
 pub const DRAIN: usize = 1_024;
@@ -43,6 +47,8 @@ pub struct Backfill {
     origins: Vec<Of>,
     answers: Vec<Answer>,
     sent: wire::Transaction,
+    /// What a whole history comes to, where it was foreseen.
+    foreseen: Option<Foreseen>,
 }
 
 /// What became of a batch.
@@ -77,12 +83,13 @@ impl Backfill {
             origins: Vec::with_capacity(DRAIN),
             answers: Vec::with_capacity(DRAIN),
             sent: wire::Transaction::default(),
+            foreseen: None,
             engine,
         })
     }
 
-    /// Takes mapped transactions in, and what is told of them: each of those before the first transaction whose place in
-    /// the order it has reached, and what is left after the last. All are sorted by their order.
+    /// Takes mapped transactions in, and what is told of them, in their order. Where a history was foreseen they are its next
+    /// piece, and what is told is known already.
     pub fn take(
         &mut self,
         transactions: &RecordBatch,
@@ -90,6 +97,11 @@ impl Backfill {
         outcomes: Option<&RecordBatch>,
         wanted: Wanted,
     ) -> Result<Taken, TableError> {
+        if let Some(mut foreseen) = self.foreseen.take() {
+            let taken = self.give(&mut foreseen, transactions, wanted);
+            self.foreseen = Some(foreseen);
+            return taken;
+        }
         let (mapping, program) = (self.mapping.clone(), self.program.clone());
         let inputs = Inputs::new(&program, &mapping, transactions)?;
         let told = labels
@@ -97,42 +109,15 @@ impl Backfill {
             .chain(outcomes)
             .map(|batch| Told::new(&program, &mapping, batch))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut next = vec![0; told.len()];
         let mut refused = Vec::new();
         let mut answers = Answers::new(wanted, inputs.len());
-        for row in 0..inputs.len() {
-            for (told, next) in told.iter().zip(&mut next) {
-                while *next < told.len() && told.order(*next) <= inputs.order(row) {
-                    self.tell(&mapping, told, *next, &mut refused);
-                    *next += 1;
-                    self.drain_full(&mapping, &mut answers, &mut refused)?;
-                }
+        in_order(&inputs, &told, |next| {
+            match next {
+                Next::Told(told, row) => self.tell(&mapping, told, row, &mut refused),
+                Next::Transaction(row) => self.ask(&mapping, &inputs, row, &mut refused),
             }
-            inputs.write(row, &mut self.sent);
-            self.sent.mode = self.mode_of(inputs.event_time(row)) as i32;
-            match self.engine.admit(&self.sent) {
-                Ok(admitted) => {
-                    let keys = admitted.transaction.entities;
-                    self.asked.push(Asked::Transaction(Box::new(admitted)));
-                    self.origins.push(Of {
-                        input: Input::Transaction,
-                        row: inputs.number(row),
-                        keys,
-                    });
-                }
-                Err(refusal) => {
-                    let row = inputs.number(row);
-                    refused.push(refusal_of(&mapping, Input::Transaction, &self.sent, row, &refusal));
-                }
-            }
-            self.drain_full(&mapping, &mut answers, &mut refused)?;
-        }
-        for (told, next) in told.iter().zip(next) {
-            for row in next..told.len() {
-                self.tell(&mapping, told, row, &mut refused);
-                self.drain_full(&mapping, &mut answers, &mut refused)?;
-            }
-        }
+            self.drain_full(&mapping, &mut answers, &mut refused)
+        })?;
         self.drain(&mapping, &mut answers, &mut refused)?;
         Ok(Taken {
             answers: answers.into_batch(&self.entities, &self.features)?,
@@ -143,6 +128,9 @@ impl Backfill {
     /// Writes the state to a folder that holds none, as a snapshot that a server starts from: the folder is its journal's, and
     /// `secret` the key that wraps its keys.
     pub fn write_state(&mut self, folder: &Path, secret: &[u8; 32]) -> Result<(), TableError> {
+        if self.foreseen.is_some() {
+            return Err(TableError("a history that was foreseen leaves no state".to_owned()));
+        }
         let (disk, mut keyring) = open(folder, secret)?;
         let held = disk.snapshots().map(|snapshots| snapshots.len());
         match (disk.segments().map(|segments| segments.len()), held) {
@@ -170,11 +158,23 @@ impl Backfill {
         }
     }
 
-    /// What is asked of a transaction of an event time.
-    fn mode_of(&self, event_time_us: i64) -> wire::Mode {
-        match event_time_us >= self.score_from_us {
-            true => wire::Mode::Score,
-            false => wire::Mode::Fold,
+    fn ask(&mut self, mapping: &Mapping, inputs: &Inputs, row: usize, refused: &mut Vec<Refused>) {
+        inputs.write(row, &mut self.sent);
+        self.sent.mode = mode(inputs.event_time(row), self.score_from_us) as i32;
+        match self.engine.admit(&self.sent) {
+            Ok(admitted) => {
+                let keys = admitted.transaction.entities;
+                self.asked.push(Asked::Transaction(Box::new(admitted)));
+                self.origins.push(Of {
+                    input: Input::Transaction,
+                    row: inputs.number(row),
+                    keys,
+                });
+            }
+            Err(refusal) => {
+                let row = inputs.number(row);
+                refused.push(refusal_of(mapping, Input::Transaction, &self.sent, row, &refusal));
+            }
         }
     }
 
@@ -252,7 +252,8 @@ impl Backfill {
                     };
                     let place = (!receipt.replayed).then_some(seen);
                     seen += usize::from(!receipt.replayed);
-                    answers.push(&of, &receipt, assessment, place);
+                    answers.push(&of, receipt.sequence, receipt.replayed, place);
+                    answers.say_sent(&assessment);
                 }
                 Answer::Refused(refusal) => {
                     let none = wire::Transaction::default();

@@ -54,6 +54,14 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// Whether its values are texts.
+    pub fn are_texts(&self) -> bool {
+        matches!(
+            self.array.data_type(),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        )
+    }
+
     /// Its value at a row.
     pub fn get(&self, row: usize) -> Cell<'a> {
         let array = self.array;

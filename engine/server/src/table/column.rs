@@ -130,6 +130,13 @@ impl Columns<'_> {
 }
 
 impl Ids {
+    pub fn are_texts(&self) -> bool {
+        match self {
+            Ids::Text(_) | Ids::LargeText(_) => true,
+            Ids::Numbers(_) => false,
+        }
+    }
+
     pub fn get(&self, row: usize) -> Option<Id<'_>> {
         match self {
             Ids::Text(texts) => texts.is_valid(row).then(|| Id::Text(texts.value(row))),

@@ -1,5 +1,7 @@
 //! Rows of mapped batches as the wire's messages, which pass the same gate as those of every other door.
 
+mod plain;
+
 use std::fmt::Write;
 
 use arrow_array::{
@@ -15,6 +17,39 @@ use super::{
     cell::{Cell, Cells},
     mapping::{CurrencyOf, Mapping, Named, UtcOffset, Words},
 };
+
+pub(super) use plain::{EntityKeys, text};
+
+/// What comes next of inputs in their order: a row of what is told, or of the transactions.
+pub(super) enum Next<'a, 'b> {
+    Told(&'a Told<'b>, usize),
+    Transaction(usize),
+}
+
+/// Goes through transactions, and what is told of any: each of those before the first transaction whose place in the order
+/// it has reached, and what is left after the last. All are sorted by their order.
+pub(super) fn in_order<'a, 'b>(
+    inputs: &Inputs,
+    told: &'a [Told<'b>],
+    mut take: impl FnMut(Next<'a, 'b>) -> Result<(), TableError>,
+) -> Result<(), TableError> {
+    let mut next = vec![0; told.len()];
+    for row in 0..inputs.len() {
+        for (told, next) in told.iter().zip(&mut next) {
+            while *next < told.len() && told.order(*next) <= inputs.order(row) {
+                take(Next::Told(told, *next))?;
+                *next += 1;
+            }
+        }
+        take(Next::Transaction(row))?;
+    }
+    for (told, next) in told.iter().zip(next) {
+        for row in next..told.len() {
+            take(Next::Told(told, row))?;
+        }
+    }
+    Ok(())
+}
 
 /// A mapped batch of transactions.
 pub(super) struct Inputs<'a> {
@@ -59,7 +94,8 @@ pub(super) enum Said {
     Outcome(wire::Outcome),
 }
 
-struct Subjects<'a> {
+/// What transactions and what is told of them have in common.
+pub(super) struct Subjects<'a> {
     ids: Cells<'a>,
     times: Int64Array,
     kinds: Int32Array,

@@ -21,7 +21,7 @@ use super::{
         Input, Refused, TableError,
         inputs::{Inputs, Said, Told},
     },
-    Backfill, refusal_of,
+    Backfill, mode, refusal_of,
 };
 
 /// What of a row is left behind the gate; null in a row that it refused.
@@ -51,7 +51,7 @@ impl Backfill {
         let mut refused = Vec::new();
         for row in 0..inputs.len() {
             inputs.write(row, &mut self.sent);
-            self.sent.mode = self.mode_of(inputs.event_time(row)) as i32;
+            self.sent.mode = mode(inputs.event_time(row), self.score_from_us) as i32;
             match self.engine.admit(&self.sent) {
                 Ok(admitted) => {
                     columns.transaction(&admitted.transaction)?;

@@ -8,7 +8,6 @@ use fraudgate_core::{
     program::Whose,
     rescore::Spool,
     transaction::{AmountMinor, Clock, EventTime, KeyHash, MAX_ENTITIES, MAX_NUMBERS, Transaction},
-    wire,
 };
 
 use super::{
@@ -67,15 +66,11 @@ impl Backfill {
                 if !replayed && answers.wants_features() {
                     answers.features.extend(rows.carried.seen(row, width)?.1);
                 }
-                let receipt = wire::Receipt {
-                    sequence: rows.sequences.value(row).unsigned_abs(),
-                    replayed,
-                    ..wire::Receipt::default()
-                };
-                let assessment = given.next().map_or_else(wire::Assessment::default, |assessment| {
-                    assessment.to_wire(program.version(assessment.made_with))
-                });
-                answers.push(&rows.of(row), &receipt, assessment, place);
+                let sequence = rows.sequences.value(row).unsigned_abs();
+                answers.push(&rows.of(row), sequence, replayed, place);
+                if let Some(assessment) = given.next() {
+                    answers.say(assessment, program.version(assessment.made_with));
+                }
             }
         }
         answers.into_batch(&self.entities, &self.features)
