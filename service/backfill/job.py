@@ -156,7 +156,7 @@ class _Walk:
         return Done(self._taken, rows, len(self._refused), len(output.parts), self._order, digest)
 
     def _pieces(self, transactions: Iterator[pa.RecordBatch]) -> Iterator[Piece]:
-        """Transactions in pieces that end where parts do, with what is told of any by then; last, what is told after."""
+        """Transactions in pieces that end where parts do, and what is told of any by then; last, what is told after."""
         taken = 0
         for batch in transactions:
             self._labels.hear(batch)

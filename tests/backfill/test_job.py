@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.fold import fold
+from service.backfill import job
 from service.backfill.order import by_order
 from service.backfill.refused import TooManyBad
 from service.tables import Tables
@@ -86,14 +87,15 @@ def test_an_input_out_of_order_is_sorted(
     np.testing.assert_array_equal(_features(answered)[alone], folded[places][alone])
 
 
+@pytest.mark.parametrize("whole_bytes", [0, job.WHOLE_BYTES])
 def test_how_it_is_cut_into_batches_does_not_show(
-    written: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: tuple[Path, Path], whole_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
     for rows in (777, 65_536):
         monkeypatch.setattr("service.backfill.source.BATCH_ROWS", rows)
         output = tmp_path / str(rows)
-        done = run(written[0], output, labels=written[1], part_rows=4_000)
+        done = run(written[0], output, labels=written[1], part_rows=4_000, whole_bytes=whole_bytes)
         made.append((done.digest, {path.name: path.read_bytes() for path in output.iterdir()}))
     assert made[0] == made[1]
 

@@ -1,4 +1,5 @@
-"""What a job holds does not grow with its input, of as many keys: sorted, folded and written in bounded memory."""
+"""What a job holds that goes row by row does not grow with its input, of as many keys: sorted, folded and written in
+bounded memory."""
 
 from __future__ import annotations
 
@@ -59,7 +60,7 @@ def _history(folder: Path, times: int) -> list[str]:
 
 def _peak_bytes(files: list[str], output: Path) -> int:
     """The most that the command held."""
-    command = [sys.executable, "-m", "tests.backfill.taken", *files, str(output), "4000", "40000"]
+    command = [sys.executable, "-m", "tests.backfill.taken", *files, str(output), "4000", "40000", "0"]
     # What is freed goes back at once: else an allocator holds more the more was freed, and by chance.
     returned = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     settings = os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"} | returned

@@ -148,13 +148,10 @@ def _write(table: pa.Table, form: str, path: Path) -> Path:
     return path
 
 
-@prove
-@given(data=st.data(), plan=_plans(), form=st.sampled_from([".parquet", ".csv", ".arrow"]))
-def test_any_schema_through_all_doors_gives_equal_bytes(data: st.DataObject, plan: CompiledPlan, form: str) -> None:
-
-    document = json.loads(plan.json)
-    entities, numbers, texts = (document[what] for what in ("entities", "numbers", "texts"))
-    rows = data.draw(_rows(entities, numbers, texts))
+def drawn(
+    data: st.DataObject, rows: list[dict[str, Any]], entities: list[str], numbers: list[str], texts: list[str]
+) -> tuple[pa.Table, Mapping]:
+    """Rows as a file may hold them, and what its columns mean."""
     made = {
         "id": pa.array([row["id"] for row in rows]),
         "time": data.draw(st.sampled_from(TIMES))([row["time"] for row in rows]),
@@ -181,6 +178,17 @@ def test_any_schema_through_all_doors_gives_equal_bytes(data: st.DataObject, pla
             },
         }
     )
+    return pa.table({columns[name]: made[name] for name in order}), mapping
+
+
+@prove
+@given(data=st.data(), plan=_plans(), form=st.sampled_from([".parquet", ".csv", ".arrow"]))
+def test_any_schema_through_all_doors_gives_equal_bytes(data: st.DataObject, plan: CompiledPlan, form: str) -> None:
+
+    document = json.loads(plan.json)
+    entities, numbers, texts = (document[what] for what in ("entities", "numbers", "texts"))
+    rows = data.draw(_rows(entities, numbers, texts))
+    table, mapping = drawn(data, rows, entities, numbers, texts)
     inputs: Inputs = [(at, _sent(row, entities, numbers, texts)) for at, row in enumerate(rows, 1)]
     model = scorers.small_model(plan.digest, plan.features)
     programs = [scorers.Program("shop", {}, model, plan=plan)]
@@ -193,7 +201,7 @@ def test_any_schema_through_all_doors_gives_equal_bytes(data: st.DataObject, pla
             place / "stream", journal_key=KEY, programs=programs, journal=journal, ahead_us=None
         ) as scorer:
             decided, letters = by_records(scorer, inputs)
-        source = _write(pa.table({columns[name]: made[name] for name in order}), form, place / "in")
+        source = _write(table, form, place / "in")
         program = Program("shop", plan, POLICY, model, None, KEY, 100_000, 0)
         run(source, place / "out", mapping, program=program, wanted=job.Wanted(raw=True))
         answered = parts(place / "out")

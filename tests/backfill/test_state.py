@@ -18,7 +18,8 @@ def test_a_state_that_was_written_is_taken_in_again(
     written: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What goes on from a state is what goes on without a break: the state that both end with is the same."""
-    whole = run(written[0], tmp_path / "whole", labels=written[1], part_rows=1_500)
+    asked = {"labels": written[1], "part_rows": 1_500, "whole_bytes": 0}
+    whole = run(written[0], tmp_path / "whole", **asked)
     taken_in = []
 
     class Killed(Exception):
@@ -32,10 +33,10 @@ def test_a_state_that_was_written_is_taken_in_again(
     real = state.keep
     monkeypatch.setattr(state, "keep", keep)
     with pytest.raises(Killed):
-        run(written[0], tmp_path / "killed", labels=written[1], part_rows=1_500)
+        run(written[0], tmp_path / "killed", **asked)
     monkeypatch.undo()
     monkeypatch.setattr(state, "take_in", lambda *asked: taken_in.append(found := real_take_in(*asked)) or found)
-    again = run(written[0], tmp_path / "killed", labels=written[1], part_rows=1_500, resume=True)
+    again = run(written[0], tmp_path / "killed", **asked, resume=True)
     assert taken_in == [6_000]
     assert again == whole
 
