@@ -161,12 +161,18 @@ class _Walk:
         for batch in transactions:
             self._labels.hear(batch)
             self._outcomes.hear(batch)
+            batch = batch.drop_columns(self._heard(batch))
             for piece in _cut(batch, taken, self._job.part_rows):
                 taken += piece.num_rows
                 last = int(piece["order_us"][-1].as_py())
                 yield piece, self._labels.due(last), self._outcomes.due(last)
         if taken:
             yield batch.slice(0, 0), self._labels.due(None), self._outcomes.due(None)
+
+    def _heard(self, batch: pa.RecordBatch) -> list[str]:
+        """The columns of a batch that are told of and are not written beside the answers."""
+        written = _BESIDE_FEATURES if self._job.wanted.features is not None else ()
+        return [name for name in batch.schema.names if name.startswith(_TOLD) and name not in written]
 
     def _foreseen(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         """The same, of which the engine has seen all before, if they are not too many to be held."""
@@ -284,6 +290,9 @@ def _cut(batch: pa.RecordBatch, taken: int, part_rows: int) -> Iterator[pa.Recor
         begin += min(left, batch.num_rows - begin)
 
 
+# What is told of transactions in columns beside them, and of that what stands beside features.
+_TOLD: Final = ("label.", "outcome.")
+_BESIDE_FEATURES: Final = ("label.class", "label.order_us")
 # What reports go by, beside ids and times.
 _OWN: Final = ("kind", "amount_minor", "currency")
 

@@ -41,7 +41,7 @@ impl Taken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(u64);
 
-/// The index of ids. All of its memory is taken, and touched, when it is made: none of it is a transaction's to wait for.
+/// The index of ids.
 pub struct Known {
     capacity: usize,
     forgotten: u64,
@@ -64,21 +64,27 @@ struct Sweep {
 }
 
 impl Known {
-    /// An index of the newest `capacity` ids.
+    /// An index of the newest `capacity` ids. All of its memory is taken, and touched, now: none of it is a transaction's to
+    /// wait for.
     pub fn new(capacity: usize) -> Known {
-        let mut taken = VecDeque::with_capacity(capacity);
-        taken.resize_with(capacity, || Taken {
+        let mut known = Known::untouched(capacity);
+        known.taken.resize_with(capacity, || Taken {
             id: KeyHash(0),
             payload: KeyHash(0),
             sequence: 0,
             assessment: None,
         });
-        taken.clear();
+        known.taken.clear();
+        known
+    }
+
+    /// The same where nobody waits: its memory is touched as it is needed.
+    pub fn untouched(capacity: usize) -> Known {
         let places = || HashMap::with_capacity_and_hasher(capacity, ByKey::default());
         Known {
             capacity,
             forgotten: 0,
-            taken,
+            taken: VecDeque::with_capacity(capacity),
             young: places(),
             old: places(),
             sweep: None,

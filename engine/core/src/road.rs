@@ -54,6 +54,13 @@ pub struct Limits {
     pub ahead_us: Option<i64>,
 }
 
+impl Limits {
+    /// How many ids are known at most: answers of one drain must outlive it.
+    fn most_known(&self) -> usize {
+        self.known_ids.max(self.drain)
+    }
+}
+
 /// The scorer: a plain value, owned by whichever thread a door runs it on.
 pub struct Engine {
     key: HashKey,
@@ -98,9 +105,17 @@ impl std::error::Error for ProgramError {}
 impl Engine {
     /// An engine that serves no program yet. `epoch` is higher than that of any engine before it.
     pub fn new(key: HashKey, epoch: u64, limits: Limits) -> Engine {
+        Engine::knowing(Known::new(limits.most_known()), key, epoch, limits)
+    }
+
+    /// The same for a history, for which nobody waits: what it holds is touched as it is needed.
+    pub fn of_history(key: HashKey, limits: Limits) -> Engine {
+        Engine::knowing(Known::untouched(limits.most_known()), key, 0, limits)
+    }
+
+    fn knowing(known: Known, key: HashKey, epoch: u64, limits: Limits) -> Engine {
         Engine {
-            // Answers of one drain must outlive it.
-            known: Known::new(limits.known_ids.max(limits.drain)),
+            known,
             key,
             limits,
             epochs: vec![(1, epoch)],

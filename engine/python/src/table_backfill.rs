@@ -109,7 +109,7 @@ impl Backfill {
             ahead_us: None,
         };
         // No receipt of a backfill is shown, so its life needs no number.
-        let mut engine = Engine::new(key, 0, limits);
+        let mut engine = Engine::of_history(key, limits);
         engine
             .add_program(program, plan, policy, model, EventTime(complete_since_us))
             .map_err(value_error)?;
@@ -262,11 +262,7 @@ impl Scorer {
 }
 
 /// Transactions, labels and outcomes.
-type Pieced<'py> = (
-    Bound<'py, PyAny>,
-    Option<Bound<'py, PyAny>>,
-    Option<Bound<'py, PyAny>>,
-);
+type Pieced<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>);
 
 fn piece((transactions, labels, outcomes): Pieced<'_>) -> PyResult<Piece> {
     Ok(Piece {

@@ -43,8 +43,9 @@ pub fn by_slot<'a>(plan: &Plan, sent: &'a [wire::Attribute]) -> Result<BySlot<'a
                 if texts[slot].is_some() || dropped & (1 << slot) != 0 {
                     return refuse(".name", "is given twice");
                 }
-                text::ATTRIBUTE.check("text", value)
-                .map_err(|refusal| refusal.within(&format!("attributes[{i}]")))?;
+                text::ATTRIBUTE
+                    .check("text", value)
+                    .map_err(|refusal| refusal.within(&format!("attributes[{i}]")))?;
                 if card_number::is_within(value) {
                     dropped |= 1 << slot;
                 } else {

@@ -31,8 +31,9 @@ impl Gate {
             if keys[slot].is_some() {
                 return refuse("name", "is given twice".to_owned());
             }
-            text::ID.check("value", &entity.value)
-            .map_err(|refusal| refusal.within(&format!("{place}[{i}]")))?;
+            text::ID
+                .check("value", &entity.value)
+                .map_err(|refusal| refusal.within(&format!("{place}[{i}]")))?;
             if self.card_number_in_key == CardNumberInKey::Refuse && card_number::is_within(&entity.value) {
                 return refuse(
                     "value",

@@ -2,7 +2,11 @@
 
 use prost::bytes::Bytes;
 
-use super::{Gate, amount, kinds, text::{self, Text}, when::event_time};
+use super::{
+    Gate, amount, kinds,
+    text::{self, Text},
+    when::event_time,
+};
 use crate::{
     plan::Plan,
     refusal::Refusal,

@@ -37,6 +37,11 @@ impl<'a> Alone<'a> {
         }
     }
 
+    /// What its entity's features are made of.
+    pub fn layout(&self) -> &'a EntityLayout {
+        self.layout
+    }
+
     /// The next key, which has so many events.
     pub fn begin(&mut self, events: usize) {
         self.watermark = EventTime(i64::MIN);

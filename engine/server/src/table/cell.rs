@@ -62,6 +62,28 @@ impl<'a> Cells<'a> {
         )
     }
 
+    /// Its value at each row. Columns of the types that most are of are told apart once, not at each row.
+    pub fn each(&self, mut take: impl FnMut(Cell<'a>)) {
+        let array = self.array;
+        macro_rules! each {
+            ($values:expr, $cell:expr) => {
+                for row in 0..array.len() {
+                    take(match array.is_null(row) {
+                        true => Cell::Null,
+                        false => $cell($values.value(row).into()),
+                    });
+                }
+            };
+        }
+        match array.data_type() {
+            DataType::Int64 => each!(array.as_primitive::<Int64Type>(), Cell::Whole),
+            DataType::Boolean => each!(array.as_boolean(), Cell::Boolean),
+            DataType::Float64 => each!(array.as_primitive::<Float64Type>(), Cell::Real),
+            DataType::Utf8 => each!(array.as_string::<i32>(), Cell::Text),
+            _ => (0..array.len()).for_each(|row| take(self.get(row))),
+        }
+    }
+
     /// Its value at a row.
     pub fn get(&self, row: usize) -> Cell<'a> {
         let array = self.array;

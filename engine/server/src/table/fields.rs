@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use arrow_array::{Array, ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch,
+    builder::{Int32Builder, Int64Builder},
+};
 use arrow_schema::{DataType, Field, Schema};
 use fraudgate_core::currency::Currency;
 
@@ -45,6 +48,14 @@ impl<'a> Fields<'a> {
         self.columns.push((name.to_owned(), column));
     }
 
+    /// When rows happened, and their places in the order, where these are others.
+    pub fn put_times(&mut self, times: Vec<i64>, orders: Option<Vec<i64>>) {
+        let times: ArrayRef = Arc::new(Int64Array::from(times));
+        let orders = orders.map_or_else(|| times.clone(), |orders| Arc::new(Int64Array::from(orders)));
+        self.put("event_time_us", times);
+        self.put("order_us", orders);
+    }
+
     fn refuse(&mut self, row: usize, column: &str, reason: &str) {
         if std::mem::replace(&mut self.taken[row], false) {
             self.refused.push(Refused {
@@ -60,43 +71,60 @@ impl<'a> Fields<'a> {
     pub fn each<T>(
         &mut self,
         column: &str,
-        mut read: impl FnMut(Cell) -> Result<Option<T>, Wrong>,
+        read: impl FnMut(Cell) -> Result<Option<T>, Wrong>,
     ) -> Result<Vec<Option<T>>, TableError> {
-        let batch = self.batch;
-        let cells = Cells::of(batch, column)?;
         let mut values = Vec::with_capacity(self.taken.len());
-        for row in 0..self.taken.len() {
-            values.push(read(cells.get(row)).unwrap_or_else(|wrong| {
-                self.refuse(row, column, wrong);
-                None
-            }));
-        }
+        self.read(column, read, |value| values.push(value))?;
         Ok(values)
     }
 
+    /// The same, each handed over as it is read.
+    fn read<T>(
+        &mut self,
+        column: &str,
+        mut read: impl FnMut(Cell) -> Result<Option<T>, Wrong>,
+        mut take: impl FnMut(Option<T>),
+    ) -> Result<(), TableError> {
+        let mut row = 0;
+        Cells::of(self.batch, column)?.each(|cell| {
+            take(read(cell).unwrap_or_else(|wrong| {
+                self.refuse(row, column, wrong);
+                None
+            }));
+            row += 1;
+        });
+        Ok(())
+    }
+
+    /// Times, and the offsets that their texts state.
     pub fn event_times(&mut self, mapping: &Mapping) -> Result<(Vec<i64>, Vec<Option<i32>>), TableError> {
-        let time = &mapping.event_time;
-        let moments = self.each(&time.column, |cell| {
-            value::moment(time, cell)?
-                .map(Some)
-                .ok_or("is required: every row needs a time")
+        let (mut times, mut offsets) = (Vec::with_capacity(self.taken.len()), Vec::new());
+        let states = matches!(mapping.utc_offset, UtcOffset::EventTime);
+        self.times(&mapping.event_time, |us, offset| {
+            times.push(us);
+            if states {
+                offsets.push(offset);
+            }
         })?;
-        Ok(moments
-            .into_iter()
-            .map(|moment| moment.map_or((0, None), |(us, offset)| (us, offset)))
-            .unzip())
+        Ok((times, offsets))
     }
 
     pub fn required_times(&mut self, time: &Time) -> Result<Vec<i64>, TableError> {
-        let moments = self.each(&time.column, |cell| {
+        let mut times = Vec::with_capacity(self.taken.len());
+        self.times(time, |us, _| times.push(us))?;
+        Ok(times)
+    }
+
+    fn times(&mut self, time: &Time, mut take: impl FnMut(i64, Option<i32>)) -> Result<(), TableError> {
+        let read = |cell: Cell| {
             value::moment(time, cell)?
                 .map(Some)
                 .ok_or("is required: every row needs a time")
-        })?;
-        Ok(moments
-            .into_iter()
-            .map(|moment| moment.map_or(0, |(us, _)| us))
-            .collect())
+        };
+        self.read(&time.column, read, |moment| {
+            let (us, offset) = moment.unwrap_or((0, None));
+            take(us, offset);
+        })
     }
 
     /// Ids pass as they are, texts or whole numbers; whole numbers that a null made real are whole again.
@@ -178,13 +206,14 @@ impl<'a> Fields<'a> {
 
     pub fn amounts(&mut self, name: &str, amount: &Amount) -> Result<(), TableError> {
         const UNKNOWN: Wrong = "is not an alphabetic code of ISO 4217, in capitals";
-        let minor: Int64Array = match &amount.currency {
+        let mut minor = Int64Builder::with_capacity(self.taken.len());
+        match &amount.currency {
             CurrencyOf::Code(code) => {
                 let Some(currency) = Currency::parse(code) else {
                     return Err(TableError(format!("mapping: amount: currency: {UNKNOWN}")));
                 };
-                self.each(&amount.column, |cell| value::minor_units(amount, currency, cell))?
-                    .into()
+                let read = |cell: Cell| value::minor_units(amount, currency, cell);
+                self.read(&amount.column, read, |units| minor.append_option(units))?;
             }
             CurrencyOf::Column(column) => {
                 let currencies = self.each(column, |cell| match cell {
@@ -193,17 +222,17 @@ impl<'a> Fields<'a> {
                     _ => Err(UNKNOWN),
                 })?;
                 let mut row = 0;
-                self.each(&amount.column, |cell| {
+                let read = |cell: Cell| {
                     row += 1;
                     match currencies[row - 1] {
                         Some(currency) => value::minor_units(amount, currency, cell),
                         None => Ok(None),
                     }
-                })?
-                .into()
+                };
+                self.read(&amount.column, read, |units| minor.append_option(units))?;
             }
-        };
-        self.put(name, Arc::new(minor));
+        }
+        self.put(name, Arc::new(minor.finish()));
         Ok(())
     }
 
@@ -216,7 +245,12 @@ impl<'a> Fields<'a> {
         };
         let otherwise = member(words.otherwise.as_deref().unwrap_or_default())?;
         let Some(column) = &words.column else {
-            self.put(name, Arc::new(Int32Array::from(vec![otherwise; self.taken.len()])));
+            let rows = self.taken.len();
+            let all = otherwise.map_or_else(
+                || Int32Array::new_null(rows),
+                |member| Int32Array::from_value(member, rows),
+            );
+            self.put(name, Arc::new(all));
             return Ok(());
         };
         let names: HashMap<&str, Option<i32>> = words
@@ -230,11 +264,13 @@ impl<'a> Fields<'a> {
         };
         // A column repeats its words, most of all the last one.
         let mut last: Option<(i128, Option<i32>)> = None;
-        let members = self.each(column, |cell| match cell {
+        let (yes, no) = (find("true"), find("false"));
+        let mut members = Int32Builder::with_capacity(self.taken.len());
+        let read = |cell: Cell| match cell {
             Cell::Null | Cell::Text("") => Ok(otherwise),
             Cell::Text(word) => find(word),
-            Cell::Boolean(true) => find("true"),
-            Cell::Boolean(false) => find("false"),
+            Cell::Boolean(true) => yes,
+            Cell::Boolean(false) => no,
             Cell::Whole(number) => match last {
                 Some((before, found)) if before == number => Ok(found),
                 _ => {
@@ -246,8 +282,9 @@ impl<'a> Fields<'a> {
             Cell::Real(number) if number.is_nan() => Ok(otherwise),
             Cell::Real(number) if number.fract() == 0.0 => find(&format!("{number:.0}")),
             Cell::Real(_) | Cell::Decimal(..) | Cell::Moment { .. } => Err(NOT_A_WORD),
-        })?;
-        self.put(name, Arc::new(Int32Array::from(members)));
+        };
+        self.read(column, read, |member| members.append_option(member))?;
+        self.put(name, Arc::new(members.finish()));
         Ok(())
     }
 

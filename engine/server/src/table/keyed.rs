@@ -1,6 +1,8 @@
 //! What each transaction of a table saw of one entity, key by key instead of row by row: rows are put together by their key,
 //! each key's history is folded alone, and what rows saw goes to their place.
 
+use std::ops::Range;
+
 use fraudgate_core::{
     features::Seen,
     history::Alone,
@@ -13,8 +15,14 @@ use super::{numbered::NO_KEY, rows};
 /// How many events ahead the place is asked for that an event's features go to.
 const AHEAD: usize = 12;
 
+/// In how many passes over all rows they are put together, about, where they are more than the least that there is room for.
+const PASSES: usize = 8;
+
+/// Events that there is always room for: what second caches hold.
+const LEAST_ROOM: usize = 1 << 16;
+
 /// An amount that there is not.
-const NO_AMOUNT: i64 = -1;
+pub(super) const NO_AMOUNT: i64 = -1;
 
 /// What a window can see of a transaction, as small as it is, since it is moved.
 #[derive(Clone, Copy)]
@@ -35,12 +43,12 @@ pub(super) struct Told {
     pub watermark: EventTime,
 }
 
-/// The events of one entity, by key. Its memory is used again for the next one: fresh memory costs as much as what is done
-/// with it.
-#[derive(Default)]
+/// The events of one entity, by key: of as many keys at a time as there is room for. Its memory is used again and again, for
+/// fresh memory costs as much as what is done with it, and what is small stays in the caches while it is filled.
 pub(super) struct Keyed {
+    room: usize,
     events: Vec<Event>,
-    /// Where the events of each key end.
+    /// Of each key where its events end: first where those end that precede them, and in the end their own.
     ends: Vec<usize>,
     /// Rows that are late, with the newest event time of any before them.
     late: Vec<(u32, EventTime)>,
@@ -55,12 +63,69 @@ pub(super) trait Rows {
 }
 
 impl Keyed {
-    /// Puts rows together by their key's number, of which there are `count`, in their order. `fields` are those of each row.
-    pub fn put_together(
+    /// For so many rows.
+    pub fn of(rows: usize) -> Keyed {
+        Keyed {
+            room: (rows / PASSES).max(LEAST_ROOM),
+            events: Vec::new(),
+            ends: Vec::new(),
+            late: Vec::new(),
+        }
+    }
+
+    /// Folds each key alone. `numbers` are those of all rows' keys; `fields` gives their times, kinds and amounts, from the
+    /// first row on each time that it is asked. Labels are by the number of their key, and of each key in their order.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an entity is its plan, its rows and its labels"
+    )]
+    pub fn fold<F: Iterator<Item = (EventTime, Kind, i64)>>(
         &mut self,
+        plan: &Plan,
+        layout: &EntityLayout,
+        complete_since: EventTime,
         numbers: &[u32],
-        count: usize,
-        fields: impl Iterator<Item = (EventTime, Kind, Option<AmountMinor>)>,
+        fields: impl Fn() -> F,
+        labels: &[(u32, &Told)],
+        into: &mut impl Rows,
+    ) {
+        self.count(numbers);
+        let mut alone = Alone::new(plan, layout, complete_since);
+        let mut keys = 0..0;
+        while keys.end + 1 < self.ends.len() {
+            let before = self.ends[keys.end];
+            // As many keys as there is room for, and one at least.
+            let fit = self.ends[keys.end + 1..].partition_point(|&end| end - before <= self.room);
+            keys = keys.end..keys.end + fit.max(1);
+            self.put_together(keys.clone(), before, numbers, fields());
+            self.fold_keys(plan, &mut alone, keys.clone(), before, labels, into);
+        }
+    }
+
+    /// How many rows keys have that precede each of them, and last how many all have.
+    fn count(&mut self, numbers: &[u32]) {
+        self.ends.clear();
+        for &number in numbers.iter().filter(|&&number| number != NO_KEY) {
+            let number = number as usize;
+            if self.ends.len() <= number {
+                self.ends.resize(number + 1, 0);
+            }
+            self.ends[number] += 1;
+        }
+        let mut total = 0;
+        for count in &mut self.ends {
+            total += std::mem::replace(count, total);
+        }
+        self.ends.push(total);
+    }
+
+    /// Puts the rows of some keys together by their key, in their order; `before` of all keys' rows come before them.
+    fn put_together(
+        &mut self,
+        keys: Range<usize>,
+        before: usize,
+        numbers: &[u32],
+        fields: impl Iterator<Item = (EventTime, Kind, i64)>,
     ) {
         const BLANK: Event = Event {
             time: EventTime(0),
@@ -69,56 +134,53 @@ impl Keyed {
             kind: Kind::Purchase,
             is_late: false,
         };
-        // How many each key has, then where the next one of each goes, which in the end is where its last one is.
-        self.ends.clear();
-        self.ends.resize(count, 0);
-        for &number in numbers.iter().filter(|&&number| number != NO_KEY) {
-            self.ends[number as usize] += 1;
-        }
-        let mut total = 0;
-        for count in &mut self.ends {
-            total += std::mem::replace(count, total);
-        }
+        let total = self.ends[keys.end] - before;
         if self.events.len() < total {
             self.events = vec![BLANK; total];
         }
         self.late.clear();
+        let keys = keys.start as u32..keys.end as u32;
         let mut watermark = EventTime(i64::MIN);
-        for ((row, &number), (time, kind, amount)) in (0_u32..).zip(numbers).zip(fields) {
-            let is_late = time < watermark;
-            if is_late {
-                self.late.push((row, watermark));
-            }
-            if number != NO_KEY {
-                let place = &mut self.ends[number as usize];
-                self.events[*place] = Event {
-                    time,
-                    amount: amount.map_or(NO_AMOUNT, |amount| amount.0),
-                    row,
-                    kind,
-                    is_late,
-                };
-                *place += 1;
-            }
-            watermark = watermark.max(time);
-        }
+        (0_u32..)
+            .zip(numbers)
+            .zip(fields)
+            .for_each(|((row, &number), (time, kind, amount))| {
+                let is_late = time < watermark;
+                if is_late {
+                    self.late.push((row, watermark));
+                }
+                if keys.contains(&number) {
+                    let place = &mut self.ends[number as usize];
+                    self.events[*place - before] = Event {
+                        time,
+                        amount,
+                        row,
+                        kind,
+                        is_late,
+                    };
+                    *place += 1;
+                }
+                watermark = watermark.max(time);
+            });
     }
 
-    /// Folds each key alone. Labels are by the number of their key, and of each key in their order.
-    pub fn fold(
+    fn fold_keys(
         &self,
         plan: &Plan,
-        layout: &EntityLayout,
-        complete_since: EventTime,
+        alone: &mut Alone,
+        keys: Range<usize>,
+        before: usize,
         labels: &[(u32, &Told)],
         into: &mut impl Rows,
     ) {
-        let mut labels = labels.iter().peekable();
+        let layout = alone.layout();
+        let first = labels.partition_point(|&(key, _)| (key as usize) < keys.start);
+        let mut labels = labels[first..].iter().peekable();
         let mut values = vec![f64::NAN; plan.features.len()];
         let mut transaction = rows::blank();
-        let mut alone = Alone::new(plan, layout, complete_since);
         let mut begin = 0;
-        for (key, &end) in (0_u32..).zip(&self.ends) {
+        for (key, &end) in (keys.start as u32..).zip(&self.ends[keys]) {
+            let end = end - before;
             alone.begin(end - begin);
             // Labels of keys that have no transaction.
             while labels.next_if(|&&(other, _)| other < key).is_some() {}
@@ -149,7 +211,9 @@ impl Keyed {
     /// sees is what it would see if time had come as far.
     fn watermark(&self, row: u32) -> EventTime {
         let place = self.late.partition_point(|&(late, _)| late < row);
-        self.late.get(place).map_or(EventTime(i64::MIN), |&(_, watermark)| watermark)
+        self.late
+            .get(place)
+            .map_or(EventTime(i64::MIN), |&(_, watermark)| watermark)
     }
 }
 
@@ -159,4 +223,3 @@ pub(super) fn by_key<'a>(numbered: impl Iterator<Item = (u32, &'a Told)>) -> Vec
     labels.sort_by_key(|&(number, _)| number);
     labels
 }
-

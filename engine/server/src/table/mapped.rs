@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Float64Array, Int64Array, RecordBatch};
+use arrow_array::{Float64Array, RecordBatch};
 use fraudgate_core::wire;
 
 use super::{
@@ -82,12 +82,11 @@ pub fn map(
     let mut made = Fields::new(input, batch, first_row);
     let (times, offsets) = made.event_times(mapping)?;
     let orders = match (&mapping.ingest_time, holds) {
-        (Some(time), Holds::Transactions | Holds::Order) => made.required_times(time)?,
-        (None, _) | (Some(_), Holds::Labels | Holds::Outcomes) => times.clone(),
+        (Some(time), Holds::Transactions | Holds::Order) => Some(made.required_times(time)?),
+        (None, _) | (Some(_), Holds::Labels | Holds::Outcomes) => None,
     };
     if holds == Holds::Order {
-        made.put("event_time_us", Arc::new(Int64Array::from(times)));
-        made.put("order_us", Arc::new(Int64Array::from(orders)));
+        made.put_times(times, orders);
         return made.finish();
     }
     match &mapping.transaction_id {
@@ -137,16 +136,29 @@ pub fn map(
         made.words::<wire::LabelClass>("label.class", &label.class)?;
         made.words::<wire::LabelSource>("label.source", &label.source)?;
         made.words::<wire::LabelStatus>("label.status", &label.status)?;
-        made.arrivals("label", "class", &label.arrival, &times, &orders, holds)?;
+        made.arrivals(
+            "label",
+            "class",
+            &label.arrival,
+            &times,
+            orders.as_deref().unwrap_or(&times),
+            holds,
+        )?;
     }
     let outcome = mapping.outcome.as_ref();
     if let Some(outcome) = outcome.filter(|outcome| stands_here(outcome.apart, Holds::Outcomes)) {
         made.words::<wire::Fate>("outcome.fate", &outcome.fate)?;
         made.words::<wire::Decider>("outcome.decider", &outcome.decider)?;
-        made.arrivals("outcome", "fate", &outcome.arrival, &times, &orders, holds)?;
+        made.arrivals(
+            "outcome",
+            "fate",
+            &outcome.arrival,
+            &times,
+            orders.as_deref().unwrap_or(&times),
+            holds,
+        )?;
     }
-    made.put("event_time_us", Arc::new(Int64Array::from(times)));
-    made.put("order_us", Arc::new(Int64Array::from(orders)));
+    made.put_times(times, orders);
     let rows = made.numbers_of_rows();
     made.put("row", Arc::new(rows));
     made.finish()

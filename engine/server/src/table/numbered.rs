@@ -58,11 +58,6 @@ impl Numbered {
         }
     }
 
-    /// How many numbers there are.
-    pub fn count(&self) -> usize {
-        self.count as usize
-    }
-
     fn text(&mut self, text: &str) -> u32 {
         let found = *self.texts.entry_ref(text).or_insert(self.count);
         self.met(found)

@@ -5,16 +5,12 @@ use arrow_array::{
     ArrayRef, RecordBatch,
     types::{Float32Type, Float64Type},
 };
-use fraudgate_core::{
-    key::HashKey,
-    plan::Plan,
-    transaction::EventTime,
-};
+use fraudgate_core::{key::HashKey, plan::Plan, transaction::EventTime};
 
 use super::{
     Keys, TableError,
     folder::{Precision, lists},
-    keyed::{self, Keyed, Told},
+    keyed::{self, Keyed, NO_AMOUNT, Told},
     numbered::{NO_KEY, Numbered},
     rows::{self, LabelRows, TransactionRows},
     values::{Value, Values},
@@ -87,7 +83,7 @@ impl<'a> Tables<'a> {
                 values.push(self.plan, &transaction);
             }
         }
-        let mut keyed = Keyed::default();
+        let mut keyed = Keyed::of(self.rows);
         let mut numbers = Vec::with_capacity(self.rows);
         for (slot, layout) in self.plan.layouts.iter().enumerate() {
             if layout.features.is_empty() {
@@ -101,16 +97,26 @@ impl<'a> Tables<'a> {
                 let ids = table.ids(slot);
                 numbers.extend((0..table.len()).map(|row| numbered.number(ids.get(row))));
             }
-            let fields = self.transactions.iter().flat_map(|table| {
-                (0..table.len()).map(|row| (EventTime(table.event_times()[row]), table.kind(row), table.amount(row)))
-            });
-            keyed.put_together(&numbers, numbered.count(), fields);
+            let fields = || {
+                self.transactions.iter().flat_map(|table| {
+                    let amount = |row| table.amount(row).map_or(NO_AMOUNT, |amount| amount.0);
+                    (0..table.len()).map(move |row| (EventTime(table.event_times()[row]), table.kind(row), amount(row)))
+                })
+            };
             let labels = self.told.iter().map(|at| {
                 let id = self.labels[at.table].ids(slot).get(at.row);
                 (numbered.number(id), &at.told)
             });
             let labels = keyed::by_key(labels);
-            keyed.fold(self.plan, layout, complete_since, &labels, &mut values);
+            keyed.fold(
+                self.plan,
+                layout,
+                complete_since,
+                &numbers,
+                fields,
+                &labels,
+                &mut values,
+            );
         }
         values.into_all()
     }

@@ -94,7 +94,13 @@ impl Backfill {
                     continue;
                 }
                 if asks {
-                    let seen = seen(&foreseen.rows, &foreseen.lateness, &foreseen.incomplete, &foreseen.approximate, place);
+                    let seen = seen(
+                        &foreseen.rows,
+                        &foreseen.lateness,
+                        &foreseen.incomplete,
+                        &foreseen.approximate,
+                        place,
+                    );
                     let dropped = foreseen.dropped.get(&place).copied().unwrap_or(0);
                     program.wait_row(block.len(), seen, dropped, foreseen.rows.rounded(place, &mut rounded));
                 }
@@ -154,8 +160,16 @@ fn seen(rows: &Rows, lateness: &[Lateness], incomplete: &Marks, approximate: &Ma
         }
     };
     match rows {
-        Rows::Float32(rows) => rows.row(place).iter().enumerate().for_each(|(at, value)| look(at, value.is_nan())),
-        Rows::Float64(rows) => rows.row(place).iter().enumerate().for_each(|(at, value)| look(at, value.is_nan())),
+        Rows::Float32(rows) => rows
+            .row(place)
+            .iter()
+            .enumerate()
+            .for_each(|(at, value)| look(at, value.is_nan())),
+        Rows::Float64(rows) => rows
+            .row(place)
+            .iter()
+            .enumerate()
+            .for_each(|(at, value)| look(at, value.is_nan())),
     }
     Seen {
         missing,

@@ -11,7 +11,7 @@ use fraudgate_core::{
     program::Program,
     refusal::Refusal,
     road::Engine,
-    transaction::{AmountMinor, EventTime, KeyHash, Kind, MAX_ENTITIES, Transaction},
+    transaction::{EventTime, KeyHash, Kind, MAX_ENTITIES, Transaction},
     wire,
 };
 use hashbrown::HashMap;
@@ -21,7 +21,7 @@ use super::{
         Input, Mapping, Precision, Refused, TableError,
         cell::Cell,
         inputs::{EntityKeys, Inputs, Next, Said, Told, in_order, text},
-        keyed::{self, Keyed},
+        keyed::{self, Keyed, NO_AMOUNT},
         marks::Marks,
         numbered::NO_KEY,
         rows,
@@ -67,7 +67,8 @@ struct Columns<T> {
     keys: Vec<Vec<u32>>,
     times: Vec<EventTime>,
     kinds: Vec<Kind>,
-    amounts: Vec<Option<AmountMinor>>,
+    /// -1 where there is none.
+    amounts: Vec<i64>,
     lateness: Vec<Lateness>,
     incomplete: Marks,
     approximate: Marks,
@@ -141,7 +142,11 @@ impl Backfill {
             sent: wire::Transaction::default(),
             transaction: rows::blank(),
             ids: Ids::new(self.engine.known_ids().1),
-            keys: self.entities.iter().map(|entity| EntityKeys::new(has_texts(entity))).collect(),
+            keys: self
+                .entities
+                .iter()
+                .map(|entity| EntityKeys::new(has_texts(entity)))
+                .collect(),
             watermark: EventTime(i64::MIN),
             sequence: 0,
             places: Vec::with_capacity(rows),
@@ -214,10 +219,16 @@ impl<T: Value> Intake<'_, T> {
         self.watermark = self.watermark.max(time);
         self.sequence += 1;
         taken.values.push(&self.program.plan, transaction);
-        taken.keys.iter_mut().zip(keys).for_each(|(taken, keys)| taken.push(keys[row]));
+        taken
+            .keys
+            .iter_mut()
+            .zip(keys)
+            .for_each(|(taken, keys)| taken.push(keys[row]));
         taken.times.push(time);
         taken.kinds.push(transaction.kind);
-        taken.amounts.push(transaction.amount);
+        taken
+            .amounts
+            .push(transaction.amount.map_or(NO_AMOUNT, |amount| amount.0));
         taken.lateness.push(match is_beyond {
             true => Lateness::Beyond,
             false => Lateness::InOrder,
@@ -289,18 +300,28 @@ impl<T: Value> Intake<'_, T> {
 
     fn foresee(mut self, refused: VecDeque<Vec<Refused>>, of: fn(Values<T>) -> Rows) -> Foreseen {
         let (plan, complete_since) = (&self.program.plan, self.program.complete_since);
-        let mut keyed = Keyed::default();
+        let mut keyed = Keyed::of(self.taken.rows.len());
         for (slot, layout) in plan.layouts.iter().enumerate() {
             if layout.features.is_empty() {
                 continue;
             }
             let taken = &mut self.taken;
             let numbers = std::mem::take(&mut taken.keys[slot]);
-            let fields = taken.times.iter().zip(&taken.kinds).zip(&taken.amounts);
-            let fields = fields.map(|((&time, &kind), &amount)| (time, kind, amount));
-            keyed.put_together(&numbers, self.keys[slot].count(), fields);
+            let (times, kinds, amounts) = (
+                std::mem::take(&mut taken.times),
+                std::mem::take(&mut taken.kinds),
+                std::mem::take(&mut taken.amounts),
+            );
+            let fields = || {
+                times
+                    .iter()
+                    .zip(&kinds)
+                    .zip(&amounts)
+                    .map(|((&time, &kind), &amount)| (time, kind, amount))
+            };
             let labels = keyed::by_key(self.told.iter().map(|(told, keys)| (keys[slot], told)));
-            keyed.fold(plan, layout, complete_since, &labels, taken);
+            keyed.fold(plan, layout, complete_since, &numbers, fields, &labels, taken);
+            (taken.times, taken.kinds, taken.amounts) = (times, kinds, amounts);
         }
         Foreseen {
             rows: of(self.taken.values),

@@ -34,11 +34,6 @@ impl EntityKeys {
         }
     }
 
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.numbered.count()
-    }
-
     /// The number of a cell's key.
     #[inline]
     pub fn number(&mut self, cell: Cell) -> u32 {
@@ -71,13 +66,7 @@ impl EntityKeys {
 
 impl Inputs<'_> {
     /// Which rows pass as they stand; `keys` takes for each slot of the plan the numbers of all rows.
-    pub fn plain(
-        &self,
-        plan: &Plan,
-        gate: &Gate,
-        known: &mut [EntityKeys],
-        keys: &mut [Vec<u32>],
-    ) -> Vec<bool> {
+    pub fn plain(&self, plan: &Plan, gate: &Gate, known: &mut [EntityKeys], keys: &mut [Vec<u32>]) -> Vec<bool> {
         let subjects = &self.subjects;
         let rows = self.len();
         let mut pass: Vec<bool> = (0..rows)
