@@ -1,7 +1,7 @@
 //! Columns of a table, found by name and read as the few types that the door takes.
 
 use arrow_array::{
-    Array, BooleanArray, Float64Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
+    Array, BooleanArray, Float64Array, Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
     cast::AsArray,
     types::{
         ArrowPrimitiveType, Float32Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
@@ -25,6 +25,7 @@ pub(super) enum Ids {
     Text(StringArray),
     LargeText(LargeStringArray),
     Numbers(Int64Array),
+    Ints(Int32Array),
 }
 
 /// Numbers as a plan declares them.
@@ -100,6 +101,9 @@ impl Columns<'_> {
         match column.data_type() {
             DataType::Utf8 => Ok(Ids::Text(column.as_string().clone())),
             DataType::LargeUtf8 => Ok(Ids::LargeText(column.as_string().clone())),
+            DataType::Int8 => Ok(Ids::Ints(column.as_primitive::<Int8Type>().unary(i32::from))),
+            DataType::Int16 => Ok(Ids::Ints(column.as_primitive::<Int16Type>().unary(i32::from))),
+            DataType::Int32 => Ok(Ids::Ints(column.as_primitive().clone())),
             kind if kind.is_integer() => Ok(Ids::Numbers(self.integers(name, column)?)),
             other => self.error(name, format!("is {other}; must be strings or whole numbers")),
         }
@@ -133,7 +137,7 @@ impl Ids {
     pub fn are_texts(&self) -> bool {
         match self {
             Ids::Text(_) | Ids::LargeText(_) => true,
-            Ids::Numbers(_) => false,
+            Ids::Numbers(_) | Ids::Ints(_) => false,
         }
     }
 
@@ -141,6 +145,7 @@ impl Ids {
         match self {
             Ids::Text(texts) => texts.is_valid(row).then(|| Id::Text(texts.value(row))),
             Ids::LargeText(texts) => texts.is_valid(row).then(|| Id::Text(texts.value(row))),
+            Ids::Ints(numbers) => numbers.is_valid(row).then(|| Id::Number(numbers.value(row).into())),
             Ids::Numbers(numbers) => numbers.is_valid(row).then(|| Id::Number(numbers.value(row))),
         }
     }

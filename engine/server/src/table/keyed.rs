@@ -50,8 +50,18 @@ pub(super) struct Keyed {
     events: Vec<Event>,
     /// Of each key where its events end: first where those end that precede them, and in the end their own.
     ends: Vec<usize>,
-    /// Rows that are late, with the newest event time of any before them.
+    /// Rows that are late, in their order, with the newest event time of any before them.
     late: Vec<(u32, EventTime)>,
+}
+
+/// Rows that stand together.
+pub(super) trait Table {
+    /// How many there are.
+    fn len(&self) -> usize;
+    /// When one happened.
+    fn time(&self, at: usize) -> EventTime;
+    /// Its kind, and its amount or none.
+    fn fields(&self, at: usize) -> (Kind, i64);
 }
 
 /// Where what rows see goes.
@@ -63,29 +73,36 @@ pub(super) trait Rows {
 }
 
 impl Keyed {
-    /// For so many rows.
-    pub fn of(rows: usize) -> Keyed {
+    /// For the rows of some tables, one after the other.
+    pub fn of(tables: &[impl Table]) -> Keyed {
+        let mut late = Vec::new();
+        let mut watermark = EventTime(i64::MIN);
+        let times = tables
+            .iter()
+            .flat_map(|table| (0..table.len()).map(|at| table.time(at)));
+        let mut rows = 0;
+        for time in times {
+            if time < watermark {
+                late.push((rows, watermark));
+            }
+            watermark = watermark.max(time);
+            rows += 1;
+        }
         Keyed {
-            room: (rows / PASSES).max(LEAST_ROOM),
+            room: (rows as usize / PASSES).max(LEAST_ROOM),
             events: Vec::new(),
             ends: Vec::new(),
-            late: Vec::new(),
+            late,
         }
     }
 
-    /// Folds each key alone. `numbers` are those of all rows' keys; `fields` gives their times, kinds and amounts, from the
-    /// first row on each time that it is asked. Labels are by the number of their key, and of each key in their order.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "an entity is its plan, its rows and its labels"
-    )]
-    pub fn fold<F: Iterator<Item = (EventTime, Kind, i64)>>(
+    /// Folds each key alone. `numbers` are those of all rows' keys. Labels are by the number of their key, and of each key in
+    /// their order.
+    pub fn fold(
         &mut self,
-        plan: &Plan,
-        layout: &EntityLayout,
+        (plan, layout): (&Plan, &EntityLayout),
         complete_since: EventTime,
-        numbers: &[u32],
-        fields: impl Fn() -> F,
+        (tables, numbers): (&[impl Table], &[u32]),
         labels: &[(u32, &Told)],
         into: &mut impl Rows,
     ) {
@@ -97,7 +114,7 @@ impl Keyed {
             // As many keys as there is room for, and one at least.
             let fit = self.ends[keys.end + 1..].partition_point(|&end| end - before <= self.room);
             keys = keys.end..keys.end + fit.max(1);
-            self.put_together(keys.clone(), before, numbers, fields());
+            self.put_together(keys.clone(), before, tables, numbers);
             self.fold_keys(plan, &mut alone, keys.clone(), before, labels, into);
         }
     }
@@ -120,13 +137,7 @@ impl Keyed {
     }
 
     /// Puts the rows of some keys together by their key, in their order; `before` of all keys' rows come before them.
-    fn put_together(
-        &mut self,
-        keys: Range<usize>,
-        before: usize,
-        numbers: &[u32],
-        fields: impl Iterator<Item = (EventTime, Kind, i64)>,
-    ) {
+    fn put_together(&mut self, keys: Range<usize>, before: usize, tables: &[impl Table], numbers: &[u32]) {
         const BLANK: Event = Event {
             time: EventTime(0),
             amount: NO_AMOUNT,
@@ -138,30 +149,32 @@ impl Keyed {
         if self.events.len() < total {
             self.events = vec![BLANK; total];
         }
-        self.late.clear();
-        let keys = keys.start as u32..keys.end as u32;
-        let mut watermark = EventTime(i64::MIN);
-        (0_u32..)
-            .zip(numbers)
-            .zip(fields)
-            .for_each(|((row, &number), (time, kind, amount))| {
-                let is_late = time < watermark;
-                if is_late {
-                    self.late.push((row, watermark));
+        let first = keys.start as u32;
+        let count = keys.end as u32 - first;
+        let mut late = self.late.iter().map(|&(row, _)| row).peekable();
+        let mut begin = 0;
+        for table in tables {
+            let numbers = &numbers[begin..begin + table.len()];
+            for (at, &number) in numbers.iter().enumerate() {
+                // A row without a key has the largest number.
+                if number.wrapping_sub(first) >= count {
+                    continue;
                 }
-                if keys.contains(&number) {
-                    let place = &mut self.ends[number as usize];
-                    self.events[*place - before] = Event {
-                        time,
-                        amount,
-                        row,
-                        kind,
-                        is_late,
-                    };
-                    *place += 1;
-                }
-                watermark = watermark.max(time);
-            });
+                let row = (begin + at) as u32;
+                while late.next_if(|&late| late < row).is_some() {}
+                let (kind, amount) = table.fields(at);
+                let place = &mut self.ends[number as usize];
+                self.events[*place - before] = Event {
+                    time: table.time(at),
+                    amount,
+                    row,
+                    kind,
+                    is_late: late.peek() == Some(&row),
+                };
+                *place += 1;
+            }
+            begin += table.len();
+        }
     }
 
     fn fold_keys(

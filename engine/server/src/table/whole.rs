@@ -5,7 +5,11 @@ use arrow_array::{
     ArrayRef, RecordBatch,
     types::{Float32Type, Float64Type},
 };
-use fraudgate_core::{key::HashKey, plan::Plan, transaction::EventTime};
+use fraudgate_core::{
+    key::HashKey,
+    plan::Plan,
+    transaction::{EventTime, Kind},
+};
 
 use super::{
     Keys, TableError,
@@ -83,7 +87,7 @@ impl<'a> Tables<'a> {
                 values.push(self.plan, &transaction);
             }
         }
-        let mut keyed = Keyed::of(self.rows);
+        let mut keyed = Keyed::of(&self.transactions);
         let mut numbers = Vec::with_capacity(self.rows);
         for (slot, layout) in self.plan.layouts.iter().enumerate() {
             if layout.features.is_empty() {
@@ -97,28 +101,29 @@ impl<'a> Tables<'a> {
                 let ids = table.ids(slot);
                 numbers.extend((0..table.len()).map(|row| numbered.number(ids.get(row))));
             }
-            let fields = || {
-                self.transactions.iter().flat_map(|table| {
-                    let amount = |row| table.amount(row).map_or(NO_AMOUNT, |amount| amount.0);
-                    (0..table.len()).map(move |row| (EventTime(table.event_times()[row]), table.kind(row), amount(row)))
-                })
-            };
             let labels = self.told.iter().map(|at| {
                 let id = self.labels[at.table].ids(slot).get(at.row);
                 (numbered.number(id), &at.told)
             });
             let labels = keyed::by_key(labels);
-            keyed.fold(
-                self.plan,
-                layout,
-                complete_since,
-                &numbers,
-                fields,
-                &labels,
-                &mut values,
-            );
+            let rows = (&self.transactions[..], &numbers[..]);
+            keyed.fold((self.plan, layout), complete_since, rows, &labels, &mut values);
         }
         values.into_all()
+    }
+}
+
+impl keyed::Table for TransactionRows {
+    fn len(&self) -> usize {
+        self.event_times().len()
+    }
+
+    fn time(&self, at: usize) -> EventTime {
+        EventTime(self.event_times()[at])
+    }
+
+    fn fields(&self, at: usize) -> (Kind, i64) {
+        (self.kind(at), self.amount(at).map_or(NO_AMOUNT, |amount| amount.0))
     }
 }
 

@@ -65,10 +65,7 @@ struct Columns<T> {
     values: Values<T>,
     /// By the plan's slot.
     keys: Vec<Vec<u32>>,
-    times: Vec<EventTime>,
-    kinds: Vec<Kind>,
-    /// -1 where there is none.
-    amounts: Vec<i64>,
+    fields: Fields,
     lateness: Vec<Lateness>,
     incomplete: Marks,
     approximate: Marks,
@@ -76,6 +73,14 @@ struct Columns<T> {
     sequences: Vec<u64>,
     /// Which of all rows each was.
     rows: Vec<u32>,
+}
+
+/// What windows can see of them.
+#[derive(Default)]
+struct Fields {
+    times: Vec<EventTime>,
+    kinds: Vec<Kind>,
+    amounts: Vec<i64>,
 }
 
 /// The ids that were taken lately, as the index of known ids has them.
@@ -224,11 +229,10 @@ impl<T: Value> Intake<'_, T> {
             .iter_mut()
             .zip(keys)
             .for_each(|(taken, keys)| taken.push(keys[row]));
-        taken.times.push(time);
-        taken.kinds.push(transaction.kind);
-        taken
-            .amounts
-            .push(transaction.amount.map_or(NO_AMOUNT, |amount| amount.0));
+        taken.fields.times.push(time);
+        taken.fields.kinds.push(transaction.kind);
+        let amount = transaction.amount.map_or(NO_AMOUNT, |amount| amount.0);
+        taken.fields.amounts.push(amount);
         taken.lateness.push(match is_beyond {
             true => Lateness::Beyond,
             false => Lateness::InOrder,
@@ -300,28 +304,16 @@ impl<T: Value> Intake<'_, T> {
 
     fn foresee(mut self, refused: VecDeque<Vec<Refused>>, of: fn(Values<T>) -> Rows) -> Foreseen {
         let (plan, complete_since) = (&self.program.plan, self.program.complete_since);
-        let mut keyed = Keyed::of(self.taken.rows.len());
+        let fields = [std::mem::take(&mut self.taken.fields)];
+        let mut keyed = Keyed::of(&fields);
         for (slot, layout) in plan.layouts.iter().enumerate() {
             if layout.features.is_empty() {
                 continue;
             }
-            let taken = &mut self.taken;
-            let numbers = std::mem::take(&mut taken.keys[slot]);
-            let (times, kinds, amounts) = (
-                std::mem::take(&mut taken.times),
-                std::mem::take(&mut taken.kinds),
-                std::mem::take(&mut taken.amounts),
-            );
-            let fields = || {
-                times
-                    .iter()
-                    .zip(&kinds)
-                    .zip(&amounts)
-                    .map(|((&time, &kind), &amount)| (time, kind, amount))
-            };
+            let numbers = std::mem::take(&mut self.taken.keys[slot]);
             let labels = keyed::by_key(self.told.iter().map(|(told, keys)| (keys[slot], told)));
-            keyed.fold(plan, layout, complete_since, &numbers, fields, &labels, taken);
-            (taken.times, taken.kinds, taken.amounts) = (times, kinds, amounts);
+            let rows = (&fields[..], &numbers[..]);
+            keyed.fold((plan, layout), complete_since, rows, &labels, &mut self.taken);
         }
         Foreseen {
             rows: of(self.taken.values),
@@ -347,9 +339,11 @@ impl<T: Value> Columns<T> {
         Columns {
             values: Values::new(&program.plan, rows),
             keys: program.plan.entities.iter().map(|_| Vec::with_capacity(rows)).collect(),
-            times: Vec::with_capacity(rows),
-            kinds: Vec::with_capacity(rows),
-            amounts: Vec::with_capacity(rows),
+            fields: Fields {
+                times: Vec::with_capacity(rows),
+                kinds: Vec::with_capacity(rows),
+                amounts: Vec::with_capacity(rows),
+            },
             lateness: Vec::with_capacity(rows),
             incomplete: Marks::default(),
             approximate: Marks::default(),
@@ -357,6 +351,20 @@ impl<T: Value> Columns<T> {
             sequences: Vec::with_capacity(rows),
             rows: Vec::with_capacity(rows),
         }
+    }
+}
+
+impl keyed::Table for Fields {
+    fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    fn time(&self, at: usize) -> EventTime {
+        self.times[at]
+    }
+
+    fn fields(&self, at: usize) -> (Kind, i64) {
+        (self.kinds[at], self.amounts[at])
     }
 }
 
