@@ -21,6 +21,7 @@ from service.backfill.ahead import ahead
 from service.backfill.mapping import Holds, Mapping
 from service.backfill.order import by_order, survey
 from service.backfill.parts import Output, PartWriter, in_words
+from service.backfill.pieces import Piece, cut, given, hold
 from service.backfill.program import Program
 from service.backfill.refused import MAX_BAD, Refusal, Refused
 from service.backfill.source import Source
@@ -85,9 +86,6 @@ class Done(NamedTuple):
     order: str
     digest: str | None
 
-
-Piece = tuple[pa.RecordBatch, pa.RecordBatch | None, pa.RecordBatch | None]
-"""Mapped transactions, labels and outcomes."""
 
 Progress = Callable[[int, int], None]
 """Told how many transactions were taken, and how many there are."""
@@ -162,7 +160,7 @@ class _Walk:
             self._labels.hear(batch)
             self._outcomes.hear(batch)
             batch = batch.drop_columns(self._heard(batch))
-            for piece in _cut(batch, taken, self._job.part_rows):
+            for piece in cut(batch, taken, self._job.part_rows):
                 taken += piece.num_rows
                 last = int(piece["order_us"][-1].as_py())
                 yield piece, self._labels.due(last), self._outcomes.due(last)
@@ -178,16 +176,9 @@ class _Walk:
         """The same, of which the engine has seen all before, if they are not too many to be held."""
         width = len(self._job.program.plan.features)
         a_row = _ROW_BYTES + width * (8 if self._job.wanted.features == "float64" else 4)
-        held: list[Piece] = []
-        left = self._job.whole_bytes - self._found.rows * a_row
-        for piece in pieces if left >= 0 else ():
-            held.append(piece)
-            left -= sum(batch.nbytes for batch in piece if batch is not None)
-            if left < 0:
-                break
-        else:
-            self._whole = left >= 0 and self._door.foresee(held, features=self._job.wanted.features)
-        return chain(_given(held), pieces)
+        held, are_all = hold(pieces, self._job.whole_bytes - self._found.rows * a_row)
+        self._whole = are_all and self._door.foresee(held, features=self._job.wanted.features)
+        return chain(given(held), pieces)
 
     def _piece(self, piece: Piece, skipped: int, part: PartWriter | None) -> PartWriter | None:
         """Take a piece of a part in, and write its answers where they are not written yet. Returns the open part."""
@@ -272,22 +263,6 @@ def stated(job: Job, compiled: bytes) -> dict[str, str]:
     if job.outcomes is not None:
         found["outcomes_digest"] = job.outcomes.digest()
     return found
-
-
-def _given(pieces: list[Piece]) -> Iterator[Piece]:
-    """Each once, and held no longer."""
-    pieces.reverse()
-    while pieces:
-        yield pieces.pop()
-
-
-def _cut(batch: pa.RecordBatch, taken: int, part_rows: int) -> Iterator[pa.RecordBatch]:
-    """The batch in pieces that end where parts do."""
-    begin = 0
-    while begin < batch.num_rows:
-        left = part_rows - (taken + begin) % part_rows
-        yield batch.slice(begin, left)
-        begin += min(left, batch.num_rows - begin)
 
 
 # What is told of transactions in columns beside them, and of that what stands beside features.

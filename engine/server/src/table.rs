@@ -18,6 +18,7 @@ mod mapped;
 mod mapping;
 mod marks;
 mod numbered;
+mod pages;
 mod rows;
 mod scored;
 mod value;

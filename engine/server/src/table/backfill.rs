@@ -1,8 +1,10 @@
 //! The door over files: mapped batches go in, in the order of inputs, and each row takes the road that every other input
 //! takes: gate, drain, answer. What the road refuses is told by row and column.
 
+mod columns;
 mod foreseen;
 mod gate;
+mod ids;
 mod seen;
 mod whole;
 

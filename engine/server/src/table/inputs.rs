@@ -1,5 +1,6 @@
 //! Rows of mapped batches as the wire's messages, which pass the same gate as those of every other door.
 
+mod order;
 mod plain;
 
 use std::fmt::Write;
@@ -18,38 +19,8 @@ use super::{
     mapping::{CurrencyOf, Mapping, Named, UtcOffset, Words},
 };
 
+pub(super) use order::{Next, in_order};
 pub(super) use plain::{EntityKeys, text};
-
-/// What comes next of inputs in their order: a row of what is told, or of the transactions.
-pub(super) enum Next<'a, 'b> {
-    Told(&'a Told<'b>, usize),
-    Transaction(usize),
-}
-
-/// Goes through transactions, and what is told of any: each of those before the first transaction whose place in the order
-/// it has reached, and what is left after the last. All are sorted by their order.
-pub(super) fn in_order<'a, 'b>(
-    inputs: &Inputs,
-    told: &'a [Told<'b>],
-    mut take: impl FnMut(Next<'a, 'b>) -> Result<(), TableError>,
-) -> Result<(), TableError> {
-    let mut next = vec![0; told.len()];
-    for row in 0..inputs.len() {
-        for (told, next) in told.iter().zip(&mut next) {
-            while *next < told.len() && told.order(*next) <= inputs.order(row) {
-                take(Next::Told(told, *next))?;
-                *next += 1;
-            }
-        }
-        take(Next::Transaction(row))?;
-    }
-    for (told, next) in told.iter().zip(next) {
-        for row in next..told.len() {
-            take(Next::Told(told, row))?;
-        }
-    }
-    Ok(())
-}
 
 /// A mapped batch of transactions.
 pub(super) struct Inputs<'a> {

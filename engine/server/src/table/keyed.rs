@@ -16,7 +16,7 @@ use super::{numbered::NO_KEY, rows};
 const AHEAD: usize = 12;
 
 /// In how many passes over all rows they are put together, about, where they are more than the least that there is room for.
-const PASSES: usize = 8;
+const PASSES: usize = 12;
 
 /// Events that there is always room for: what second caches hold.
 const LEAST_ROOM: usize = 1 << 16;

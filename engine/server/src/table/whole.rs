@@ -16,6 +16,7 @@ use super::{
     folder::{Precision, lists},
     keyed::{self, Keyed, NO_AMOUNT, Told},
     numbered::{NO_KEY, Numbered},
+    pages::SmallPages,
     rows::{self, LabelRows, TransactionRows},
     values::{Value, Values},
 };
@@ -45,6 +46,7 @@ pub fn whole(
     complete_since: EventTime,
     precision: Precision,
 ) -> Result<ArrayRef, TableError> {
+    let _small = SmallPages::begin();
     let tables = Tables::new(plan, key, transactions, labels)?;
     match precision {
         Precision::Float32 => lists::<Float32Type>(plan, tables.features(complete_since)),

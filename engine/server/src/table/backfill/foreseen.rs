@@ -81,10 +81,9 @@ impl Backfill {
             return Err(TableError("a backfill feeds one program".to_owned()));
         };
         let version: Version = program.version(MadeWith { program: 0, version: 0 }).clone();
-        for begin in (0..inputs.len()).step_by(DRAIN) {
+        for (begin, places) in (0..inputs.len()).step_by(DRAIN).zip(places.chunks(DRAIN)) {
             block.clear();
-            for row in begin..inputs.len().min(begin + DRAIN) {
-                let place = places[row];
+            for (row, &place) in (begin..).zip(places) {
                 if place == REFUSED {
                     continue;
                 }

@@ -5,30 +5,28 @@ use std::collections::VecDeque;
 
 use arrow_array::RecordBatch;
 use fraudgate_core::{
-    features::{Lateness, Seen},
-    keyed::ByKey,
-    plan::EntityLayout,
+    features::Lateness,
     program::Program,
     refusal::Refusal,
     road::Engine,
-    transaction::{EventTime, KeyHash, Kind, MAX_ENTITIES, Transaction},
+    transaction::{EventTime, MAX_ENTITIES, Transaction},
     wire,
 };
-use hashbrown::HashMap;
 
 use super::{
     super::{
         Input, Mapping, Precision, Refused, TableError,
-        cell::Cell,
-        inputs::{EntityKeys, Inputs, Next, Said, Told, in_order, text},
-        keyed::{self, Keyed, NO_AMOUNT},
-        marks::Marks,
+        inputs::{EntityKeys, Inputs, Next, Said, Told, in_order},
+        keyed::{self, Keyed},
         numbered::NO_KEY,
+        pages::SmallPages,
         rows,
         values::{Value, Values},
     },
     Backfill,
+    columns::Columns,
     foreseen::{Foreseen, Hashes, REFUSED, Rows, mode},
+    ids::Ids,
     refusal_of,
 };
 
@@ -60,37 +58,6 @@ struct Intake<'a, T> {
     taken: Columns<T>,
 }
 
-/// What of the transactions that were taken is needed.
-struct Columns<T> {
-    values: Values<T>,
-    /// By the plan's slot.
-    keys: Vec<Vec<u32>>,
-    fields: Fields,
-    lateness: Vec<Lateness>,
-    incomplete: Marks,
-    approximate: Marks,
-    dropped: HashMap<u32, u16>,
-    sequences: Vec<u64>,
-    /// Which of all rows each was.
-    rows: Vec<u32>,
-}
-
-/// What windows can see of them.
-#[derive(Default)]
-struct Fields {
-    times: Vec<EventTime>,
-    kinds: Vec<Kind>,
-    amounts: Vec<i64>,
-}
-
-/// The ids that were taken lately, as the index of known ids has them.
-struct Ids {
-    capacity: usize,
-    /// Places by whole numbers that are small; a column holds ids of one type.
-    small: Vec<u32>,
-    others: HashMap<KeyHash, u32, ByKey>,
-}
-
 impl Backfill {
     /// Finds what each transaction of a whole history sees before any is answered; `take` then answers these pieces, one
     /// after the other. Says whether it did: what needs one order of all answers, or more rows than can be numbered, is for
@@ -108,6 +75,7 @@ impl Backfill {
         if !suits {
             return Ok(false);
         }
+        let _small = SmallPages::begin();
         let foreseen = match features {
             Some(Precision::Float64) => self.intake::<f64>(pieces, rows, Rows::Float64)?,
             Some(Precision::Float32) | None => self.intake::<f32>(pieces, rows, Rows::Float32)?,
@@ -217,31 +185,21 @@ impl<T: Value> Intake<'_, T> {
     }
 
     fn take(&mut self, row: usize, keys: &[Vec<u32>], dropped: u16) {
-        let (taken, transaction) = (&mut self.taken, &self.transaction);
-        let place = taken.rows.len() as u32;
-        let time = transaction.event_time;
-        let is_beyond = time.0 < self.watermark.0.saturating_sub(self.program.plan.lateness_us);
-        self.watermark = self.watermark.max(time);
-        self.sequence += 1;
-        taken.values.push(&self.program.plan, transaction);
-        taken
-            .keys
-            .iter_mut()
-            .zip(keys)
-            .for_each(|(taken, keys)| taken.push(keys[row]));
-        taken.fields.times.push(time);
-        taken.fields.kinds.push(transaction.kind);
-        let amount = transaction.amount.map_or(NO_AMOUNT, |amount| amount.0);
-        taken.fields.amounts.push(amount);
-        taken.lateness.push(match is_beyond {
+        let place = self.taken.rows.len() as u32;
+        let time = self.transaction.event_time;
+        let lateness = match time.0 < self.watermark.0.saturating_sub(self.program.plan.lateness_us) {
             true => Lateness::Beyond,
             false => Lateness::InOrder,
-        });
+        };
+        self.watermark = self.watermark.max(time);
+        self.sequence += 1;
+        let at = (self.sequence, self.places.len() as u32);
+        let keys = keys.iter().map(|keys| keys[row]);
+        self.taken
+            .push(&self.program.plan, &self.transaction, keys, lateness, at);
         if dropped != 0 {
-            taken.dropped.insert(place, dropped);
+            self.taken.dropped.insert(place, dropped);
         }
-        taken.sequences.push(self.sequence);
-        taken.rows.push(self.places.len() as u32);
         self.places.push(place);
     }
 
@@ -330,94 +288,6 @@ impl<T: Value> Intake<'_, T> {
             },
             given: 0,
             newest: 0,
-        }
-    }
-}
-
-impl<T: Value> Columns<T> {
-    fn new(program: &Program, rows: usize) -> Columns<T> {
-        Columns {
-            values: Values::new(&program.plan, rows),
-            keys: program.plan.entities.iter().map(|_| Vec::with_capacity(rows)).collect(),
-            fields: Fields {
-                times: Vec::with_capacity(rows),
-                kinds: Vec::with_capacity(rows),
-                amounts: Vec::with_capacity(rows),
-            },
-            lateness: Vec::with_capacity(rows),
-            incomplete: Marks::default(),
-            approximate: Marks::default(),
-            dropped: HashMap::new(),
-            sequences: Vec::with_capacity(rows),
-            rows: Vec::with_capacity(rows),
-        }
-    }
-}
-
-impl keyed::Table for Fields {
-    fn len(&self) -> usize {
-        self.times.len()
-    }
-
-    fn time(&self, at: usize) -> EventTime {
-        self.times[at]
-    }
-
-    fn fields(&self, at: usize) -> (Kind, i64) {
-        (self.kinds[at], self.amounts[at])
-    }
-}
-
-impl<T: Value> keyed::Rows for Columns<T> {
-    #[inline]
-    fn announce(&self, layout: &EntityLayout, row: u32) {
-        self.values.announce(layout, row);
-    }
-
-    #[inline]
-    fn put(&mut self, layout: &EntityLayout, row: u32, values: &[f64], seen: &Seen) {
-        self.values.put(layout, row, values, seen);
-        self.incomplete.unite(row, &seen.incomplete);
-        self.approximate.unite(row, &seen.approximate);
-        if seen.lateness != Lateness::InOrder {
-            self.lateness[row as usize] = seen.lateness;
-        }
-    }
-}
-
-impl Ids {
-    /// Whole numbers below this have their places in a list.
-    const SMALL: i128 = 1 << 22;
-
-    fn new(capacity: usize) -> Ids {
-        Ids {
-            capacity,
-            small: Vec::new(),
-            others: HashMap::default(),
-        }
-    }
-
-    /// The place of an id that is known where the next place is `next`.
-    fn find(&self, program: &Program, id: Cell, next: u32) -> Option<u32> {
-        let found = match id {
-            Cell::Whole(number @ 0..Ids::SMALL) => self.small.get(number as usize).copied(),
-            other => self.others.get(&program.gate.id(&text(other))).copied(),
-        };
-        found.filter(|&place| place != REFUSED && (next - place) as usize <= self.capacity)
-    }
-
-    fn take(&mut self, program: &Program, id: Cell, place: u32) {
-        match id {
-            Cell::Whole(number @ 0..Ids::SMALL) => {
-                let number = number as usize;
-                if self.small.len() <= number {
-                    self.small.resize((number + 1).next_power_of_two(), REFUSED);
-                }
-                self.small[number] = place;
-            }
-            other => {
-                self.others.insert(program.gate.id(&text(other)), place);
-            }
         }
     }
 }

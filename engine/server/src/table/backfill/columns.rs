@@ -1,0 +1,109 @@
+//! What is needed of the transactions of a whole history that were taken, column by column.
+
+use fraudgate_core::{
+    features::{Lateness, Seen},
+    plan::{EntityLayout, Plan},
+    program::Program,
+    transaction::{EventTime, Kind, Transaction},
+};
+use hashbrown::HashMap;
+
+use super::super::{
+    keyed::{self, NO_AMOUNT},
+    marks::Marks,
+    values::{Value, Values},
+};
+
+/// What of the transactions that were taken is needed.
+pub(super) struct Columns<T> {
+    pub values: Values<T>,
+    /// By the plan's slot.
+    pub keys: Vec<Vec<u32>>,
+    pub fields: Fields,
+    pub lateness: Vec<Lateness>,
+    pub incomplete: Marks,
+    pub approximate: Marks,
+    pub dropped: HashMap<u32, u16>,
+    pub sequences: Vec<u64>,
+    /// Which of all rows each was.
+    pub rows: Vec<u32>,
+}
+
+/// What windows can see of them.
+#[derive(Default)]
+pub(super) struct Fields {
+    pub times: Vec<EventTime>,
+    pub kinds: Vec<Kind>,
+    pub amounts: Vec<i64>,
+}
+
+impl<T: Value> Columns<T> {
+    pub fn new(program: &Program, rows: usize) -> Columns<T> {
+        Columns {
+            values: Values::new(&program.plan, rows),
+            keys: program.plan.entities.iter().map(|_| Vec::with_capacity(rows)).collect(),
+            fields: Fields {
+                times: Vec::with_capacity(rows),
+                kinds: Vec::with_capacity(rows),
+                amounts: Vec::with_capacity(rows),
+            },
+            lateness: Vec::with_capacity(rows),
+            incomplete: Marks::default(),
+            approximate: Marks::default(),
+            dropped: HashMap::new(),
+            sequences: Vec::with_capacity(rows),
+            rows: Vec::with_capacity(rows),
+        }
+    }
+
+    /// The next transaction: the row of a number, with the numbers of its keys by the plan's slot.
+    pub fn push(
+        &mut self,
+        plan: &Plan,
+        transaction: &Transaction,
+        keys: impl Iterator<Item = u32>,
+        lateness: Lateness,
+        (sequence, row): (u64, u32),
+    ) {
+        self.values.push(plan, transaction);
+        self.keys.iter_mut().zip(keys).for_each(|(keys, key)| keys.push(key));
+        self.fields.times.push(transaction.event_time);
+        self.fields.kinds.push(transaction.kind);
+        let amount = transaction.amount.map_or(NO_AMOUNT, |amount| amount.0);
+        self.fields.amounts.push(amount);
+        self.lateness.push(lateness);
+        self.sequences.push(sequence);
+        self.rows.push(row);
+    }
+}
+
+impl keyed::Table for Fields {
+    fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    fn time(&self, at: usize) -> EventTime {
+        self.times[at]
+    }
+
+    fn fields(&self, at: usize) -> (Kind, i64) {
+        (self.kinds[at], self.amounts[at])
+    }
+}
+
+impl<T: Value> keyed::Rows for Columns<T> {
+    #[inline]
+    fn announce(&self, layout: &EntityLayout, row: u32) {
+        self.values.announce(layout, row);
+    }
+
+    #[inline]
+    fn put(&mut self, layout: &EntityLayout, row: u32, values: &[f64], seen: &Seen) {
+        self.values.put(layout, row, values, seen);
+        self.incomplete.unite(row, &seen.incomplete);
+        self.approximate.unite(row, &seen.approximate);
+        if seen.lateness != Lateness::InOrder {
+            self.lateness[row as usize] = seen.lateness;
+        }
+    }
+}
