@@ -131,7 +131,9 @@ IDS: tuple[Callable[[list[int | None]], pa.Array], ...] = (
     lambda values: pa.array(values, pa.int16()),
     lambda values: pa.array(values, pa.uint64()),
     lambda values: pa.array([None if value is None else str(value) for value in values], pa.large_string()),
-    lambda values: pa.array([None if value is None else str(value) for value in values]).dictionary_encode(),
+    lambda values: pa.array(
+        [None if value is None else str(value) for value in values], pa.string()
+    ).dictionary_encode(),
 )
 
 

@@ -27,7 +27,6 @@ pub use cost::Costs;
 use entity::EntityHistory;
 use erased::Erased;
 pub use ledger::Live;
-pub use prefetch::prefetch;
 pub(crate) use reading::{Reading, When};
 
 use crate::{

@@ -10,10 +10,7 @@ use fraudgate_core::{
     transaction::{AmountMinor, EventTime, Kind, Labelled},
 };
 
-use super::{numbered::NO_KEY, rows};
-
-/// How many events ahead the place is asked for that an event's features go to.
-const AHEAD: usize = 12;
+use super::{numbered::NO_KEY, rows, values::Value};
 
 /// In how many passes over all rows they are put together, about, where they are more than the least that there is room for.
 const PASSES: usize = 12;
@@ -45,11 +42,13 @@ pub(super) struct Told {
 
 /// The events of one entity, by key: of as many keys at a time as there is room for. Its memory is used again and again, for
 /// fresh memory costs as much as what is done with it, and what is small stays in the caches while it is filled.
-pub(super) struct Keyed {
+pub(super) struct Keyed<T> {
     room: usize,
     events: Vec<Event>,
     /// Of each key where its events end: first where those end that precede them, and in the end their own.
     ends: Vec<usize>,
+    /// What the events saw, one after the other.
+    seen: Vec<T>,
     /// Rows that are late, in their order, with the newest event time of any before them.
     late: Vec<(u32, EventTime)>,
 }
@@ -66,15 +65,17 @@ pub(super) trait Table {
 
 /// Where what rows see goes.
 pub(super) trait Rows {
-    /// Asks for the place of a row that will be given soon.
-    fn announce(&self, layout: &EntityLayout, row: u32);
-    /// Takes the features of a layout of a row.
-    fn put(&mut self, layout: &EntityLayout, row: u32, values: &[f64], seen: &Seen);
+    /// What features are kept as.
+    type Value: Value;
+    /// Takes the features of a layout of a row, in the layout's order.
+    fn put(&mut self, layout: &EntityLayout, row: u32, features: &[Self::Value]);
+    /// Takes what is said of them.
+    fn mark(&mut self, row: u32, seen: &Seen);
 }
 
-impl Keyed {
+impl<T: Value> Keyed<T> {
     /// For the rows of some tables, one after the other.
-    pub fn of(tables: &[impl Table]) -> Keyed {
+    pub fn of(tables: &[impl Table]) -> Keyed<T> {
         let mut late = Vec::new();
         let mut watermark = EventTime(i64::MIN);
         let times = tables
@@ -92,6 +93,7 @@ impl Keyed {
             room: (rows as usize / PASSES).max(LEAST_ROOM),
             events: Vec::new(),
             ends: Vec::new(),
+            seen: Vec::new(),
             late,
         }
     }
@@ -104,7 +106,7 @@ impl Keyed {
         complete_since: EventTime,
         (tables, numbers): (&[impl Table], &[u32]),
         labels: &[(u32, &Told)],
-        into: &mut impl Rows,
+        into: &mut impl Rows<Value = T>,
     ) {
         self.count(numbers);
         let mut alone = Alone::new(plan, layout, complete_since);
@@ -116,6 +118,7 @@ impl Keyed {
             keys = keys.end..keys.end + fit.max(1);
             self.put_together(keys.clone(), before, tables, numbers);
             self.fold_keys(plan, &mut alone, keys.clone(), before, labels, into);
+            self.give(layout, keys.clone(), before, numbers, into);
         }
     }
 
@@ -177,20 +180,22 @@ impl Keyed {
         }
     }
 
+    /// Folds some keys, one after the other.
     fn fold_keys(
-        &self,
+        &mut self,
         plan: &Plan,
         alone: &mut Alone,
         keys: Range<usize>,
         before: usize,
         labels: &[(u32, &Told)],
-        into: &mut impl Rows,
+        into: &mut impl Rows<Value = T>,
     ) {
         let layout = alone.layout();
         let first = labels.partition_point(|&(key, _)| (key as usize) < keys.start);
         let mut labels = labels[first..].iter().peekable();
         let mut values = vec![f64::NAN; plan.features.len()];
         let mut transaction = rows::blank();
+        self.seen.clear();
         let mut begin = 0;
         for (key, &end) in (keys.start as u32..).zip(&self.ends[keys]) {
             let end = end - before;
@@ -199,10 +204,6 @@ impl Keyed {
             while labels.next_if(|&&(other, _)| other < key).is_some() {}
             for at in begin..end {
                 let event = &self.events[at];
-                // A key's rows lie far apart where they go: without this, waiting for them is a fifth of the time.
-                if let Some(coming) = self.events.get(at + AHEAD) {
-                    into.announce(layout, coming.row);
-                }
                 while let Some((_, told)) = labels.next_if(|&&(of, told)| of == key && told.before <= event.row) {
                     alone.reach(told.watermark);
                     alone.label(&told.label);
@@ -214,9 +215,35 @@ impl Keyed {
                 transaction.kind = event.kind;
                 transaction.amount = (event.amount != NO_AMOUNT).then_some(AmountMinor(event.amount));
                 let seen = alone.take(&transaction, &mut values);
-                into.put(layout, event.row, &values, &seen);
+                into.mark(event.row, &seen);
+                let features = layout.features.iter().map(|feature| values[feature.feature]);
+                self.seen.extend(features.map(T::of));
             }
             begin = end;
+        }
+    }
+
+    /// Gives what some keys' events saw, row after row: so places are gone through once and in order, however far apart a key's
+    /// rows lie. Where events stand is found as they were put there.
+    fn give(
+        &mut self,
+        layout: &EntityLayout,
+        keys: Range<usize>,
+        before: usize,
+        numbers: &[u32],
+        into: &mut impl Rows<Value = T>,
+    ) {
+        let width = layout.features.len();
+        let (first, count) = (keys.start as u32, keys.len() as u32);
+        // From where each key ends to where it begins.
+        self.ends[keys.clone()].rotate_right(1);
+        self.ends[keys.start] = before;
+        for (row, &number) in (0_u32..).zip(numbers) {
+            if number.wrapping_sub(first) < count {
+                let at = &mut self.ends[number as usize];
+                into.put(layout, row, &self.seen[(*at - before) * width..][..width]);
+                *at += 1;
+            }
         }
     }
 

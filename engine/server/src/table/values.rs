@@ -2,7 +2,6 @@
 
 use fraudgate_core::{
     features::{self, FeatureSet, Seen},
-    history::prefetch,
     plan::{EntityLayout, Plan},
     transaction::Transaction,
 };
@@ -80,18 +79,16 @@ impl<T: Value> Values<T> {
 }
 
 impl<T: Value> keyed::Rows for Values<T> {
+    type Value = T;
+
     #[inline]
-    fn announce(&self, layout: &EntityLayout, row: u32) {
-        for end in [layout.features.first(), layout.features.last()].into_iter().flatten() {
-            prefetch(&self.all, row as usize * self.width + end.feature);
+    fn put(&mut self, layout: &EntityLayout, row: u32, features: &[T]) {
+        let place = &mut self.all[row as usize * self.width..][..self.width];
+        for (feature, &value) in layout.features.iter().zip(features) {
+            place[feature.feature] = value;
         }
     }
 
     #[inline]
-    fn put(&mut self, layout: &EntityLayout, row: u32, values: &[f64], _: &Seen) {
-        let place = &mut self.all[row as usize * self.width..][..self.width];
-        for feature in &layout.features {
-            place[feature.feature] = T::of(values[feature.feature]);
-        }
-    }
+    fn mark(&mut self, _: u32, _: &Seen) {}
 }

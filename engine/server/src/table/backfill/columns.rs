@@ -92,14 +92,15 @@ impl keyed::Table for Fields {
 }
 
 impl<T: Value> keyed::Rows for Columns<T> {
+    type Value = T;
+
     #[inline]
-    fn announce(&self, layout: &EntityLayout, row: u32) {
-        self.values.announce(layout, row);
+    fn put(&mut self, layout: &EntityLayout, row: u32, features: &[T]) {
+        self.values.put(layout, row, features);
     }
 
     #[inline]
-    fn put(&mut self, layout: &EntityLayout, row: u32, values: &[f64], seen: &Seen) {
-        self.values.put(layout, row, values, seen);
+    fn mark(&mut self, row: u32, seen: &Seen) {
         self.incomplete.unite(row, &seen.incomplete);
         self.approximate.unite(row, &seen.approximate);
         if seen.lateness != Lateness::InOrder {
