@@ -114,7 +114,8 @@ def _phases(
         played.stats[BEFORE] = ask()
         for _ in range(_TURNS[BEFORE]):
             turn(BEFORE)
-        _until(lambda: waiting(ask()) == 0)
+        # What is on its way back would be journaled in the outage, and wait beside what is taken.
+        _until(lambda: _is_settled(ask()))
     broker.kill()
     began = time.monotonic()
     played.stats[OUTAGE] = first = ask()
@@ -138,10 +139,15 @@ def _phases(
         played.stats[AFTER] = ask()
         for _ in range(_TURNS[AFTER]):
             turn(AFTER)
-        _until(lambda: (stats := ask())[f"rescored.{PROGRAM}"] == promised(stats) and waiting(stats) == 0)
+        _until(lambda: _is_settled(ask()))
         # What came twice would come now.
         time.sleep(2.0)
     played.stats["end"] = ask()
+
+
+def _is_settled(stats: Stats) -> bool:
+    """Whether all that was promised came back, and nothing waits."""
+    return stats[f"rescored.{PROGRAM}"] == promised(stats) and waiting(stats) == 0
 
 
 @contextlib.contextmanager
