@@ -15,7 +15,7 @@ mod walk;
 
 use std::path::Path;
 
-use fraudgate_core::model::{Forest, Manifest, ModelError, Size};
+use fraudgate_core::model::{Forest, ForestFailure, Manifest, ModelError, Size};
 
 use graph::Ensemble;
 pub use graph::Unwalkable;
@@ -39,4 +39,15 @@ fn walked(manifest: &Manifest, onnx: &[u8]) -> Result<(Ensemble, Walker), Unwalk
     let ensemble = Ensemble::read(onnx, &manifest.input, &manifest.output, features)?;
     let walker = Walker::new(&ensemble, features)?;
     Ok((ensemble, walker))
+}
+
+/// That `rows` holds `n` rows of so many features.
+fn check_rows(rows: &[f32], n: usize, features: usize) -> Result<(), ForestFailure> {
+    match rows.len() == n * features {
+        true => Ok(()),
+        false => Err(ForestFailure(format!(
+            "{} values are not {n} rows of {features}",
+            rows.len()
+        ))),
+    }
 }

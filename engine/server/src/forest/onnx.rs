@@ -15,6 +15,8 @@ use ort::{
     value::{Outlet, Shape, Tensor, TensorElementType, ValueType},
 };
 
+use super::check_rows;
+
 /// The most rows of one run; more are run in pieces. A row's score does not depend on the rows beside it.
 pub const ROWS: usize = 128;
 
@@ -126,13 +128,7 @@ impl OnnxForest {
 
 impl Forest for OnnxForest {
     fn score(&mut self, rows: &[f32], n: usize, log_odds: &mut Vec<f32>) -> Result<(), ForestFailure> {
-        if rows.len() != n * self.features {
-            return Err(ForestFailure(format!(
-                "{} values are not {n} rows of {}",
-                rows.len(),
-                self.features
-            )));
-        }
+        check_rows(rows, n, self.features)?;
         for piece in rows.chunks(ROWS * self.features) {
             self.run(piece, piece.len() / self.features, log_odds)
                 .map_err(|error| ForestFailure(error.to_string()))?;

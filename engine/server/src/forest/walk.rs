@@ -9,6 +9,7 @@
 use fraudgate_core::model::{Forest, ForestFailure, Runner};
 
 use super::{
+    check_rows,
     graph::{Ensemble, Node, Tree, Unwalkable},
     lone::Lone,
 };
@@ -144,13 +145,7 @@ pub fn first_bit(bits: u32) -> usize {
 
 impl Forest for Walker {
     fn score(&mut self, rows: &[f32], n: usize, log_odds: &mut Vec<f32>) -> Result<(), ForestFailure> {
-        if rows.len() != n * self.features {
-            return Err(ForestFailure(format!(
-                "{} values are not {n} rows of {}",
-                rows.len(),
-                self.features
-            )));
-        }
+        check_rows(rows, n, self.features)?;
         log_odds.reserve(n);
         for piece in rows.chunks(ROWS * self.features) {
             match piece.len() / self.features {
