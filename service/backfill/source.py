@@ -56,6 +56,7 @@ class Source:
                 partition_base_dir=folder,
             )
             fragments = sorted(self._dataset.get_fragments(), key=lambda fragment: fragment.path)
+            self._names: list[str] = self._dataset.schema.names
         self._fragments = fragments
         self.files = [fragment.path for fragment in fragments]
         self._begins: list[int] = []
@@ -63,8 +64,7 @@ class Source:
 
     def columns(self) -> list[str]:
         """Names of its columns."""
-        names: list[str] = self._dataset.schema.names
-        return names
+        return self._names
 
     def digest(self) -> str:
         """What the input is known by when a job is resumed: paths, sizes and times of change; SHA-256."""
@@ -89,7 +89,7 @@ class Source:
 
     def require(self, columns: list[str]) -> None:
         """Raises ValueError for a column that is not there."""
-        absent = [name for name in columns if name not in self._dataset.schema.names]
+        absent = [name for name in columns if name not in self._names]
         if absent:
             raise ValueError(f"{self.files[0]} has no column {absent[0]!r}; it has {', '.join(self.columns())}")
 
@@ -175,7 +175,9 @@ class _told_as:  # noqa: N801 - a context manager
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if isinstance(error, (pa.ArrowException, OSError)) and not isinstance(error, KeyboardInterrupt):
+        if isinstance(error, (pa.ArrowException, OSError, UnicodeDecodeError)) and not isinstance(
+            error, KeyboardInterrupt
+        ):
             # The first line: what follows may quote the file.
             told = str(error).partition("\n")[0]
             raise ValueError(f"{self._path}: cannot be read: {_without_values(told)}") from None

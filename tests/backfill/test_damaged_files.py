@@ -1,0 +1,80 @@
+"""Files that rotted, broke off or are something else: told by name, and no value of theirs with it."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.backfill.test_hard_inputs import PLAIN, PLAIN_GIVES, ROWS, SECRET, mapped, taken
+
+FLIPS = 5_000 if os.environ.get("FRAUDGATE_PROVE") else 150
+
+
+def test_a_bit_that_rotted_in_a_page_with_a_checksum_is_told(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pq.write_table(pa.table(ROWS | {"amount": [1.0, 2.5]}), tmp_path / "in.parquet", **options)
+    content = bytearray((tmp_path / "in.parquet").read_bytes())
+    # 2.5 as it stands in the page of amounts, a bit of its mantissa.
+    content[content.index(struct.pack("<dd", 1.0, 2.5)) + 8] ^= 1
+    (tmp_path / "in.parquet").write_bytes(content)
+    with pytest.raises(ValueError, match=r"in\.parquet: cannot be read: .*(CRC|checksum)"):
+        taken(tmp_path / "in.parquet", tmp_path / "out", mapped())
+
+
+def test_a_bit_that_rotted_anywhere_is_told_or_changes_nothing(tmp_path: Path) -> None:
+    pq.write_table(pa.table(ROWS), tmp_path / "in.parquet", write_page_checksum=True)
+    whole = (tmp_path / "in.parquet").read_bytes()
+    draw = random.Random(11)
+    complaints = []
+    for bit in draw.sample(range(8 * len(whole)), FLIPS):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "in.parquet").write_bytes(content)
+        try:
+            given = taken(tmp_path / "in.parquet", tmp_path / f"out-{bit}", mapped())
+        except ValueError as error:
+            complaints.append(str(error))
+        else:
+            assert given == (PLAIN_GIVES, []), f"bit {bit}"
+    assert len(complaints) > FLIPS / 2
+    # Of the file, or of a column by a type that has become another.
+    assert [told for told in complaints if "in.parquet" not in told and "column `" not in told] == []
+
+
+def test_a_column_whose_name_is_no_text_is_told_by_the_name_of_its_file(tmp_path: Path) -> None:
+    pq.write_table(pa.table(ROWS | {"\u00e9note": [1, 2]}), tmp_path / "in.parquet", store_schema=False)
+    content = (tmp_path / "in.parquet").read_bytes()
+    (tmp_path / "in.parquet").write_bytes(content.replace("\u00e9note".encode(), b"\xc3\x00note"))
+    with pytest.raises(ValueError, match=r"in\.parquet: cannot be read"):
+        taken(tmp_path / "in.parquet", tmp_path / "out", mapped())
+
+
+def test_files_that_are_damaged_are_told_by_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table(ROWS), tmp_path / "whole.parquet")
+    whole = (tmp_path / "whole.parquet").read_bytes()
+    for name, content in (
+        ("empty.parquet", b""),
+        ("cut.parquet", whole[: len(whole) // 2]),
+        ("other.parquet", b"PAR1" + b"x" * 500 + b"PAR1"),
+        ("cut.arrow", b"ARROW1\0\0" + b"x" * 100),
+        ("latin.csv", PLAIN.replace("x", "é").encode("latin-1")),
+        ("wide.csv", PLAIN.encode("utf-16")),
+        ("twice.csv", PLAIN.replace("age", "amount").encode()),
+        ("ragged.csv", f"id,time,card,amount,age\na,b\n{SECRET},1,2,3,4,5,6,7\n".encode()),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=name) as raised:
+            taken(tmp_path / name, tmp_path / f"out-{name}", mapped())
+        assert SECRET not in str(raised.value)
+    for name, told in (("none.parquet", "no such file"), ("*.pq", "no file is named so"), ("in.txt", "give --format")):
+        if name == "in.txt":
+            (tmp_path / name).touch()
+        with pytest.raises(ValueError, match=told):
+            taken(tmp_path / name, tmp_path / "out", mapped())
