@@ -1,27 +1,27 @@
 """The Handbook's 15 features of a whole table, as each library of tables computes them best: what a backfill is beside.
 
 `python -m benchmarks.peers.tables METHOD FILE TIMES` computes them in this process, of the file's rows so many times
-over with customers and terminals of their own each time, and prints CPU seconds, peak memory (of this process and those
-that it began) and a sum of each feature, so that what was computed can be compared. Columns are in memory before the
-clock begins. Peers count what happened in
-the same second as they do by nature, so sums agree nearly.
+over with customers and terminals of their own each time, and prints what it cost and a sum of each feature, so that
+what was computed can be compared. Columns are in memory before the clock begins. A library that has threads gets one
+for each core that the process may use. Peers count what happened in the same second as they do by nature, so sums
+agree nearly.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import os
-import re
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from benchmarks.peers.cost import THREADS, cost
 
 DAY_S = 86_400
 WINDOWS = (1, 7, 30)
@@ -45,17 +45,18 @@ def fraudgate(table: pa.Table) -> list[Any]:
 
 
 def numpy(table: pa.Table) -> list[Any]:
-    """One sort of key and time, running sums, and a global binary search for each window's bound."""
+    """One sort of key and time, running sums, and a global binary search for each bound; a thread an entity."""
     times = table["event_time_us"].to_numpy() // 1_000_000
     amounts, frauds = table["amount_minor"].to_numpy(), table["fraud"].to_numpy().astype(np.int64)
     span = int(times[-1] - times[0]) + 40 * DAY_S
-    found = _own(times, amounts)
-    for entity, values, delay in (("customer", amounts, 0), ("terminal", frauds, DELAY)):
+
+    def seen(entity: str, values: Any, delay: int) -> list[Any]:
         places = table[entity].to_numpy().astype(np.int64) * span + (times - times[0])
         order = np.argsort(places, kind="stable")
         keyed = places[order]
         sums = np.concatenate(([0], np.cumsum(values[order])))
         end = np.arange(1, len(keyed) + 1) if not delay else np.searchsorted(keyed, keyed - delay * DAY_S, "right")
+        found = []
         for window in WINDOWS:
             begin = np.searchsorted(keyed, keyed - (delay + window) * DAY_S, "right")
             count, total = end - begin, sums[end] - sums[begin]
@@ -64,7 +65,11 @@ def numpy(table: pa.Table) -> list[Any]:
                 back = np.empty(len(keyed), np.float32)
                 back[order] = column
                 found.append(back)
-    return found
+        return found
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        customers, terminals = pool.map(seen, ("customer", "terminal"), (amounts, frauds), (0, DELAY))
+    return [*_own(times, amounts), *customers, *terminals]
 
 
 def polars(table: pa.Table) -> list[Any]:
@@ -108,10 +113,10 @@ def duckdb(table: pa.Table) -> list[Any]:
         w = over("terminal", (DELAY + window) * DAY_S - 1, DELAY * DAY_S)
         columns += [f"count(*) OVER {w}", f"coalesce(avg(fraud::INT) OVER {w}, 0)"]
     listed = ", ".join(f"({column})::FLOAT AS c{place}" for place, column in enumerate(columns))
-    connection = engine.connect(config={"threads": 1})
+    connection = engine.connect(config={"threads": THREADS})
     connection.register("given", table)
     query = f"SELECT {listed} FROM (SELECT *, event_time_us // 1000000 AS t FROM given)"
-    made = connection.execute(query).to_arrow_table()
+    made = connection.sql(query).to_arrow_table()
     own = _own(table["event_time_us"].to_numpy() // 1_000_000, table["amount_minor"].to_numpy())
     return own + [column.to_numpy() for column in made.columns]
 
@@ -142,7 +147,7 @@ def pandas(table: pa.Table) -> list[Any]:
 
 
 def spark(table: pa.Table) -> list[Any]:
-    """Spark SQL of one thread: RANGE windows, closed on both sides. Rows come back in another order."""
+    """Spark SQL: RANGE windows, closed on both sides. Rows come back in another order."""
     from pyspark.sql import Window, functions
 
     session = _spark_session()
@@ -179,7 +184,7 @@ def _spark_session() -> Any:
         "spark.sql.shuffle.partitions": "8",
         "spark.ui.enabled": "false",
     }
-    return SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
+    return SparkSession.builder.master(f"local[{THREADS}]").config(map=settings).getOrCreate()
 
 
 def _own(times: Any, amounts: Any) -> list[Any]:
@@ -198,65 +203,45 @@ METHODS: dict[str, Callable[[pa.Table], list[Any]]] = {
 }
 
 
-def repeated(table: pa.Table, times: int) -> pa.Table:
-    """The rows so many times over, each time with customers and terminals of their own, in order of event time."""
-    if times == 1:
-        return table
-    copies = []
-    for copy in range(times):
-        columns = {name: table[name].to_numpy() for name in table.column_names}
-        for entity in ("customer", "terminal"):
-            ids = columns[entity].astype(np.int64)
-            columns[entity] = ids + copy * (int(ids.max()) + 1)
-        columns["transaction_id"] = columns["transaction_id"].astype(np.int64) * times + copy
-        copies.append(columns)
-    # Row by row they have one event time, so they stand beside each other.
-    return pa.table({name: np.stack([copy[name] for copy in copies], axis=1).ravel() for name in table.column_names})
+PIECE_ROWS: Final = 1 << 20
+"""Rows of a row group, as pyarrow writes them of a whole table too."""
 
 
-def _begun_by(pid: int) -> Iterator[Path]:
-    """The processes that one began, and that they did, in /proc."""
-    for begun in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in begun.read_text().split():
-            yield Path(f"/proc/{child}")
-            yield from _begun_by(int(child))
+def repeated(table: pa.Table, times: int, some: slice = slice(None)) -> pa.Table:
+    """Some of the rows so many times over, each time with customers and terminals of their own, in order of event time.
+
+    Copies of a row have one event time, so they stand beside each other.
+    """
+    copies, made = np.arange(times), {}
+    for name in table.column_names:
+        column = table[name].to_numpy()
+        if name in ("customer", "terminal"):
+            made[name] = column[some, None] + copies * (int(column.max()) + 1)
+        elif name == "transaction_id":
+            made[name] = column[some, None] * np.int64(times) + copies
+        else:
+            made[name] = np.repeat(column[some], times)
+    return pa.table({name: column.ravel() for name, column in made.items()})
 
 
-def _all() -> list[Path]:
-    return [Path("/proc/self"), *_begun_by(os.getpid())]
-
-
-def cpu_s() -> float:
-    """CPU seconds of this process, and of those that it began, as far as the kernel's clock ticks."""
-    stats = [(each / "stat").read_text().rpartition(")")[2].split() for each in _begun_by(os.getpid())]
-    return time.process_time() + sum(int(each[11]) + int(each[12]) for each in stats) / os.sysconf("SC_CLK_TCK")
-
-
-def forget_peak() -> None:
-    """From here on `peak_mb` counts anew. `getrusage` would tell the peak of whoever forked this process too."""
-    for each in _all():
-        (each / "clear_refs").write_text("5")
-
-
-def peak_mb() -> float:
-    """The most memory that each of them has held, in MB."""
-    held = (re.findall(r"VmHWM:\s+(\d+) kB", (each / "status").read_text()) for each in _all())
-    # One that ended a moment ago holds nothing.
-    return sum(int(kib) * 1024 / 1e6 for found in held for kib in found)
+def write_repeated(path: Path, out: Path, times: int) -> int:
+    """A file's rows so many times over as another file, of which a piece is in memory at a time; returns how many."""
+    table = pq.read_table(path).combine_chunks()
+    step = max(1, PIECE_ROWS // times)
+    with pq.ParquetWriter(out, repeated(table, times, slice(0)).schema) as writer:
+        for begin in range(0, len(table), step):
+            writer.write_table(repeated(table, times, slice(begin, begin + step)))
+    return len(table) * times
 
 
 def main(method: str, path: str, times: int) -> None:
     """Compute, and print what it cost."""
-    table = repeated(pq.read_table(path).combine_chunks(), times)
+    table = pq.read_table(path).combine_chunks()
+    table = table if times == 1 else repeated(table, times)
     METHODS[method](table.slice(0, 1_000))  # what is imported and compiled once
-    forget_peak()
-    before = peak_mb()
-    began = cpu_s()
-    columns = METHODS[method](table)
-    taken = cpu_s() - began
-    peak = peak_mb()
+    columns, told = cost(lambda: METHODS[method](table))
     sums = [float(np.nansum(column, dtype=np.float64)) for column in columns]
-    print(json.dumps({"cpu_s": taken, "peak_mb": peak, "before_mb": before, "sums": sums}))
+    print(json.dumps({**told, "sums": sums}))
 
 
 if __name__ == "__main__":

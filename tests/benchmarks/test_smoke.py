@@ -34,7 +34,7 @@ def test_every_server_answers_in_every_shape_without_an_error(tmp_path: Path) ->
     assert len([name for name in asked if name.startswith(outage.PREFIX)]) == 4
     assert len([name for name in asked if name.startswith(rescore.PREFIX)]) == len(rescore.TEACHERS)
     assert len([name for name in asked if name.startswith(stream.PREFIX)]) == 2
-    assert len([name for name in asked if name.startswith(backfill.PREFIX)]) == 6
+    assert len([name for name in asked if name.startswith(backfill.PREFIX)]) == 8
     assert len([name for name in asked if name.startswith(state.PREFIX)]) == 4
     assert len([name for name in asked if name.startswith(forest.PREFIX)]) == 2 * len(forest.STUDENTS)
     assert all(name.partition("/")[2] in done.stdout for name in asked)
