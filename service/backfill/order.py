@@ -50,7 +50,12 @@ def by_order(batches: Iterable[pa.RecordBatch], work: Path, *, run_rows: int = R
     work: an empty folder for what does not fit; what is written there is removed again.
     """
     numbers = count()
-    runs = [_spill([run], work, next(numbers)) for run in _runs(batches, run_rows)]
+
+    def spill(run: pa.RecordBatch) -> Path:
+        return _spill([run], work, next(numbers))
+
+    # No name holds a run while the next one is gathered.
+    runs = list(map(spill, _runs(batches, run_rows)))
     while len(runs) > _WIDTH:
         merged = _spill(_merge(runs[:_WIDTH]), work, next(numbers))
         for path in runs[:_WIDTH]:
@@ -75,7 +80,9 @@ def _runs(batches: Iterable[pa.RecordBatch], run_rows: int) -> Iterator[pa.Recor
 
 
 def _sorted(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """The rows of all in order. What is given is let go, so that it is not held twice while it is sorted."""
     whole = pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
+    pieces.clear()
     orders = whole["order_us"].to_numpy()
     if (np.diff(orders) >= 0).all():
         return whole
