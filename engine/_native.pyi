@@ -138,13 +138,15 @@ class Backfill:
         pieces: list[tuple[_ArrowArray, _ArrowArray | None, _ArrowArray | None]],
         *,
         features: Literal["float32", "float64"] | None = None,
+        leaves_ids: bool = True,
     ) -> bool:
-        """Find what all transactions of a whole history see, key by key, before any is answered; it leaves no state.
+        """Find what the next transactions of a history see, key by key, before any is answered.
 
-        pieces: what each call of `take` would be given, in their order; then `take` is given the same, one after the
-        other, and answers the same. features: as `take` will be asked for.
+        pieces: what each of the next calls of `take` would be given, in their order; then `take` is given the same, one
+        after the other, and answers the same. features: as `take` will be asked for. leaves_ids: whether more
+        transactions come, which may repeat ids of these, or the state is written.
         Returns False, and does nothing, where only the road itself answers: a policy whose default has segments or a
-        cap, or a state that something was taken into.
+        cap.
         """
 
     def take(

@@ -5,9 +5,9 @@ ahead and how often it was killed do not show.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -21,17 +21,17 @@ from service.backfill.ahead import ahead
 from service.backfill.mapping import Holds, Mapping
 from service.backfill.order import by_order, survey
 from service.backfill.parts import Output, PartWriter, in_words
-from service.backfill.pieces import Piece, cut, given, hold
+from service.backfill.pieces import Block, Piece, blocks, cut
 from service.backfill.program import Program
 from service.backfill.refused import MAX_BAD, Refusal, Refused
 from service.backfill.source import Source
 from service.backfill.told import Told
 
 PART_ROWS: Final = 1_000_000
-WHOLE_BYTES: Final = 1 << 30
-"""What a job may hold in memory of its input, to find what its transactions see key by key."""
-# What a row takes beside its features, where all are held: its columns as they are mapped not counted.
-_ROW_BYTES: Final = 120
+BLOCK_ROWS: Final = 1 << 20
+"""Transactions that are held at a time, to find what they see key by key."""
+KEEP_S: Final = 30.0
+"""How often the state is kept at most, in seconds: a job that was killed does so much again."""
 _BY_INGEST: Final = "ingest time, then row"
 _BY_EVENT_TIME: Final = "assumed: event time, then row"
 
@@ -53,7 +53,8 @@ class Job:
     """What is asked.
 
     score_from_us: what happened before it is folded and not answered. warm: the folder and the key of a journal that
-    has not begun, where the state goes that a server starts from.
+    has not begun, where the state goes that a server starts from. block_rows: transactions that are taken key by key
+    at a time; 0: row by row, as the road takes them, to the same bytes. keep_s: how often the state is kept at most.
     """
 
     source: Source
@@ -67,7 +68,8 @@ class Job:
     part_rows: int = PART_ROWS
     max_bad: int = MAX_BAD
     warm: tuple[Path, bytes] | None = None
-    whole_bytes: int = WHOLE_BYTES
+    block_rows: int = BLOCK_ROWS
+    keep_s: float = KEEP_S
 
     def compiled(self) -> bytes:
         """The mapping as the engine reads it, under the program's plan."""
@@ -120,7 +122,7 @@ class _Walk:
         self._labels = Told("label", self._apart("labels", job.labels))
         self._outcomes = Told("outcome", self._apart("outcomes", job.outcomes))
         self._taken = 0
-        self._whole = False
+        self._kept = time.monotonic()
 
     def walk(self) -> Done:
         job, output = self._job, self._output
@@ -132,12 +134,13 @@ class _Walk:
         transactions = ahead(mapped if self._found.in_order else by_order(mapped, output.room("transactions")))
         part: PartWriter | None = None
         try:
-            pieces = self._pieces(transactions)
-            if not skipped and job.warm is None:
-                pieces = self._foreseen(pieces)
-            for piece in pieces:
-                part = self._piece(piece, skipped, part)
-                self._progress(self._taken, self._found.rows)
+            for block in blocks(self._left(transactions, skipped), job.block_rows, job.part_rows):
+                self._foresee(block)
+                while block.pieces:
+                    part = self._piece(block.pieces.pop(0), part)
+                    self._progress(self._taken, self._found.rows)
+                if not block.is_last:
+                    self._keep()
             if part is not None:
                 output.add(part.close())
         except BaseException:
@@ -150,7 +153,7 @@ class _Walk:
             state.warm(self._door, output.work, *job.warm)
         output.finish(self._refused.table())
         rows = sum(each.rows for each in output.parts)
-        digest = None if self._whole else self._door.digest()
+        digest = None if job.warm is None else self._door.digest()
         return Done(self._taken, rows, len(self._refused), len(output.parts), self._order, digest)
 
     def _pieces(self, transactions: Iterator[pa.RecordBatch]) -> Iterator[Piece]:
@@ -172,21 +175,32 @@ class _Walk:
         written = _BESIDE_FEATURES if self._job.wanted.features is not None else ()
         return [name for name in batch.schema.names if name.startswith(_TOLD) and name not in written]
 
-    def _foreseen(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """The same, of which the engine has seen all before, if they are not too many to be held."""
-        width = len(self._job.program.plan.features)
-        a_row = _ROW_BYTES + width * (8 if self._job.wanted.features == "float64" else 4)
-        held, are_all = hold(pieces, self._job.whole_bytes - self._found.rows * a_row)
-        self._whole = are_all and self._door.foresee(held, features=self._job.wanted.features)
-        return chain(given(held), pieces)
+    def _left(self, transactions: Iterator[pa.RecordBatch], skipped: int) -> Iterator[Piece]:
+        """The pieces behind so many transactions: the state that was taken in knows those, and what was told."""
+        self._taken = skipped
+        for piece in self._pieces(transactions):
+            if skipped > 0 and piece[0].num_rows:
+                skipped -= piece[0].num_rows
+            else:
+                yield piece
 
-    def _piece(self, piece: Piece, skipped: int, part: PartWriter | None) -> PartWriter | None:
+    def _foresee(self, block: Block) -> None:
+        """Have the engine see all of a block before any of it is answered, where it can."""
+        if self._job.block_rows:
+            leaves = not block.is_last or self._job.warm is not None
+            self._door.foresee(block.pieces, features=self._job.wanted.features, leaves_ids=leaves)
+
+    def _keep(self) -> None:
+        """Keep the state between two blocks, where no part is under way and it is time for it."""
+        output = self._output
+        if self._taken == output.transactions and time.monotonic() - self._kept >= self._job.keep_s:
+            state.keep(self._door, output.work, self._taken)
+            self._kept = time.monotonic()
+
+    def _piece(self, piece: Piece, part: PartWriter | None) -> PartWriter | None:
         """Take a piece of a part in, and write its answers where they are not written yet. Returns the open part."""
         written, rows = self._output.transactions, piece[0].num_rows
         self._taken += rows
-        if rows and self._taken <= skipped:
-            # The state that was taken in knows it, and what was told meanwhile.
-            return None
         answers, refused = self._take(piece)
         if self._taken <= written or not rows:
             # What becomes known after the last transaction is in the state that is left.
@@ -196,8 +210,6 @@ class _Walk:
         if self._taken % self._job.part_rows:
             return part
         self._output.add(part.close())
-        if not self._whole:
-            state.keep(self._door, self._output.work, self._taken)
         return None
 
     def _take(self, piece: Piece) -> tuple[pa.RecordBatch, list[Refusal]]:

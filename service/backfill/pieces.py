@@ -1,6 +1,7 @@
 """What the engine takes at a time: transactions of one part, with what is told of any by the last of them."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -17,20 +18,24 @@ def cut(batch: pa.RecordBatch, taken: int, part_rows: int) -> Iterator[pa.Record
         begin += min(left, batch.num_rows - begin)
 
 
-def hold(pieces: Iterator[Piece], room: int) -> tuple[list[Piece], bool]:
-    """The first pieces, until they take more than so many bytes; and whether these are all."""
+@dataclass
+class Block:
+    """Pieces that are held together."""
+
+    pieces: list[Piece]
+    is_last: bool
+
+
+def blocks(pieces: Iterator[Piece], rows: int, part_rows: int) -> Iterator[Block]:
+    """All pieces, about so many rows together: a part's end is a block's where that is half filled. 0: each alone."""
     held: list[Piece] = []
-    while room >= 0:
-        piece = next(pieces, None)
-        if piece is None:
-            return held, True
+    taken, room = 0, rows
+    piece = next(pieces, None)
+    while piece is not None:
         held.append(piece)
-        room -= sum(batch.nbytes for batch in piece if batch is not None)
-    return held, False
-
-
-def given(pieces: list[Piece]) -> Iterator[Piece]:
-    """Each once, and held no longer."""
-    pieces.reverse()
-    while pieces:
-        yield pieces.pop()
+        taken += piece[0].num_rows
+        room -= piece[0].num_rows
+        piece = next(pieces, None)
+        if piece is None or room <= 0 or (2 * room <= rows and taken % part_rows == 0):
+            yield Block(held, piece is None)
+            held, room = [], rows

@@ -87,16 +87,16 @@ def test_an_input_out_of_order_is_sorted(
     np.testing.assert_array_equal(_features(answered)[alone], folded[places][alone])
 
 
-@pytest.mark.parametrize("whole_bytes", [0, job.WHOLE_BYTES])
+@pytest.mark.parametrize("block_rows", [0, 1_000, job.BLOCK_ROWS])
 def test_how_it_is_cut_into_batches_does_not_show(
-    written: tuple[Path, Path], whole_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: tuple[Path, Path], block_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
     for rows in (777, 65_536):
         monkeypatch.setattr("service.backfill.source.BATCH_ROWS", rows)
         output = tmp_path / str(rows)
-        done = run(written[0], output, labels=written[1], part_rows=4_000, whole_bytes=whole_bytes)
-        made.append((done.digest, {path.name: path.read_bytes() for path in output.iterdir()}))
+        done = run(written[0], output, labels=written[1], part_rows=4_000, block_rows=block_rows)
+        made.append((done, {path.name: path.read_bytes() for path in output.iterdir()}))
     assert made[0] == made[1]
 
 

@@ -14,12 +14,14 @@ from tests.backfill.conftest import parts, run
 from tests.service.conftest import Place
 
 
+@pytest.mark.parametrize("block_rows", [0, 700, job.BLOCK_ROWS])
 def test_a_state_that_was_written_is_taken_in_again(
-    written: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: tuple[Path, Path], block_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What goes on from a state is what goes on without a break: the state that both end with is the same."""
-    asked = {"labels": written[1], "part_rows": 1_500, "whole_bytes": 0}
-    whole = run(written[0], tmp_path / "whole", **asked)
+    asked = {"labels": written[1], "part_rows": 1_500, "block_rows": min(block_rows, 3_000), "keep_s": 0.0}
+    whole = run(written[0], tmp_path / "whole", **asked, warm=(tmp_path / "one", bytes(32)))
+    assert whole.digest is not None
     taken_in = []
 
     class Killed(Exception):
@@ -33,10 +35,10 @@ def test_a_state_that_was_written_is_taken_in_again(
     real = state.keep
     monkeypatch.setattr(state, "keep", keep)
     with pytest.raises(Killed):
-        run(written[0], tmp_path / "killed", **asked)
+        run(written[0], tmp_path / "killed", **asked, warm=(tmp_path / "two", bytes(32)))
     monkeypatch.undo()
     monkeypatch.setattr(state, "take_in", lambda *asked: taken_in.append(found := real_take_in(*asked)) or found)
-    again = run(written[0], tmp_path / "killed", **asked, resume=True)
+    again = run(written[0], tmp_path / "killed", **asked, warm=(tmp_path / "two", bytes(32)), resume=True)
     assert taken_in == [6_000]
     assert again == whole
 

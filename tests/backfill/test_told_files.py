@@ -65,9 +65,9 @@ def _apart(told: pa.Table, folder: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("arrives", [{"arrival": "told_us"}, {"delay_days": 7}])
 def test_what_is_told_apart_is_what_is_told_beside(told: pa.Table, arrives: dict[str, Any], tmp_path: Path) -> None:
     pq.write_table(told, tmp_path / "beside.parquet")
-    beside = run(tmp_path / "beside.parquet", tmp_path / "one", _mapped(**arrives), whole_bytes=0)
+    beside = run(tmp_path / "beside.parquet", tmp_path / "one", _mapped(**arrives), block_rows=0)
     apart = run(
-        tmp_path / "alone.parquet", tmp_path / "two", _mapped(**arrives), **_apart(told, tmp_path), whole_bytes=0
+        tmp_path / "alone.parquet", tmp_path / "two", _mapped(**arrives), **_apart(told, tmp_path), block_rows=0
     )
     one, two = parts(tmp_path / "one"), parts(tmp_path / "two")
     assert (beside.refused, beside.answered, beside.digest) == (0, len(told), apart.digest)

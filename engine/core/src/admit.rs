@@ -80,8 +80,8 @@ pub struct Gate {
     payloads: Namespace,
     entities: Vec<Namespace>,
     card_number_in_key: CardNumberInKey,
-    /// Kept between transactions, so that none of them allocates it.
-    payload: Cell<Payload>,
+    /// A payload's bytes, kept between transactions, so that none of them allocates it.
+    room: Cell<Vec<u8>>,
 }
 
 impl Gate {
@@ -97,7 +97,7 @@ impl Gate {
             payloads: key.namespace(name, "payload"),
             entities: entities.collect(),
             card_number_in_key,
-            payload: Cell::default(),
+            room: Cell::default(),
         }
     }
 
@@ -124,6 +124,16 @@ impl Gate {
         self.entities[slot].hash(value.as_bytes())
     }
 
+    /// The digest of a payload.
+    fn payload(&self, payload: &Payload) -> KeyHash {
+        let mut room = self.room.take();
+        room.clear();
+        payload.write(&mut room);
+        let digest = self.payloads.hash(&room);
+        self.room.set(room);
+        digest
+    }
+
     /// Checks a transaction. Raises the first thing that is wrong, in the order of the fields.
     pub fn transaction(&self, plan: &Plan, sent: &wire::Transaction) -> Result<Admitted, Refusal> {
         text::ID.check("id", &sent.id)?;
@@ -139,47 +149,28 @@ impl Gate {
         location(sent.location.as_ref())?;
         let decide_by = when::decide_by(sent.decide_by_us)?;
 
-        let mut payload = self.payload.take();
-        payload.clear();
-        payload.number(event_time.0);
-        payload.number(i64::from(utc_offset_minutes));
-        payload.number(kind as i64);
-        payload.text(&sent.event_name);
-        payload.optional(sent.amount_minor);
-        payload.text(&sent.currency);
-        payload.optional(sent.reference_amount_minor);
-        if let Some((relation, subject)) = &subject {
-            payload.number(i64::from(*relation));
-            payload.hash(Some(subject.transaction));
-            payload.number(subject.event_time.0);
-            payload.number(subject.kind as i64);
-            subject.entities.iter().for_each(|&key| payload.hash(key));
-        }
-        entities
-            .iter()
-            .take(plan.entities.len())
-            .for_each(|&key| payload.hash(key));
-        numbers
-            .iter()
-            .take(plan.numbers.len())
-            .for_each(|number| payload.number(number.to_bits().cast_signed()));
-        for (slot, text) in texts.iter().enumerate().take(plan.texts.len()) {
-            // A dropped text differs from an absent one, but what stood in it leaves no trace.
-            payload.number(i64::from(dropped >> slot & 1));
-            payload.text(text.unwrap_or_default());
-        }
-        if let Some(place) = &sent.location {
-            payload.number(place.latitude.to_bits().cast_signed());
-            payload.number(place.longitude.to_bits().cast_signed());
-        }
-
-        let digest = self.payloads.hash(payload.bytes());
-        self.payload.set(payload);
+        let payload = self.payload(&Payload {
+            event_time,
+            utc_offset_minutes,
+            kind,
+            event_name: &sent.event_name,
+            amount_minor: sent.amount_minor,
+            currency: &sent.currency,
+            reference_amount_minor: sent.reference_amount_minor,
+            link: subject
+                .as_ref()
+                .map(|(relation, subject)| (i64::from(*relation), subject)),
+            entities: &entities[..plan.entities.len()],
+            numbers: &numbers[..plan.numbers.len()],
+            texts: &texts[..plan.texts.len()],
+            dropped,
+            location: sent.location.as_ref(),
+        });
 
         Ok(Admitted {
             program: self.program,
             id: self.id(&sent.id),
-            payload: digest,
+            payload,
             mode,
             decide_by,
             dropped,

@@ -13,6 +13,7 @@ mod fade;
 mod head;
 mod index;
 mod ledger;
+mod lent;
 mod prefetch;
 mod reading;
 mod ring;

@@ -106,6 +106,12 @@ impl Known {
         (place.0 >= self.forgotten).then_some(place)
     }
 
+    /// Whether the id at a place that is known still is, once so many more are.
+    pub fn is_known_after(&self, place: Place, more: usize) -> bool {
+        let newer = (self.forgotten + self.taken.len() as u64).saturating_sub(place.0);
+        newer + more as u64 <= self.capacity as u64
+    }
+
     /// Looks an id up that will be taken next, so that its place in the index is in the caches by then. Changes nothing.
     pub fn announce(&self, id: KeyHash) {
         std::hint::black_box(self.young.get(&id));

@@ -3,6 +3,7 @@
 //! inputs were cut into drains never shows in an assessment.
 
 mod answer;
+mod apart;
 mod asked;
 mod counts;
 mod history;

@@ -117,11 +117,17 @@ impl Backfill {
         Ok(Backfill(Mutex::new(door)))
     }
 
-    #[pyo3(signature = (pieces, *, features=None))]
-    fn foresee(&self, py: Python<'_>, pieces: Vec<Pieced<'_>>, features: Option<&str>) -> PyResult<bool> {
+    #[pyo3(signature = (pieces, *, features=None, leaves_ids=true))]
+    fn foresee(
+        &self,
+        py: Python<'_>,
+        pieces: Vec<Pieced<'_>>,
+        features: Option<&str>,
+        leaves_ids: bool,
+    ) -> PyResult<bool> {
         let features = features.map(precision_of).transpose()?;
         let pieces = pieces.into_iter().map(piece).collect::<PyResult<Vec<_>>>()?;
-        py.detach(|| self.door().foresee(&pieces, features))
+        py.detach(|| self.door().foresee(&pieces, features, leaves_ids))
             .map_err(value_error)
     }
 

@@ -1,11 +1,12 @@
 //! What passes the gate whatever stands beside it, field by field: for doors that have columns. A transaction of such fields
 //! alone is what the gate would make of it; of any other the gate itself must be asked.
 
-use super::{Gate, amount, kinds, text, when};
+use super::{Gate, Payload, amount, kinds, text, when};
 use crate::{
     card_number,
+    plan::Plan,
     policy::CardNumberInKey,
-    transaction::{AmountMinor, EventTime, Kind},
+    transaction::{AmountMinor, EventTime, KeyHash, Kind, Transaction},
 };
 
 /// When it happened.
@@ -46,5 +47,31 @@ impl Gate {
     pub fn is_key(&self, key: &str) -> bool {
         text::ID.check("", key).is_ok()
             && (self.card_number_in_key == CardNumberInKey::Hash || !card_number::is_within(key))
+    }
+
+    /// The digest of a payload of such fields alone: what features see of it, its currency as it was sent, and its texts by
+    /// the plan's slots.
+    pub fn plain_payload(
+        &self,
+        plan: &Plan,
+        transaction: &Transaction,
+        currency: &str,
+        texts: &[Option<&str>],
+    ) -> KeyHash {
+        self.payload(&Payload {
+            event_time: transaction.event_time,
+            utc_offset_minutes: transaction.utc_offset_minutes,
+            kind: transaction.kind,
+            event_name: "",
+            amount_minor: transaction.amount.map(|amount| amount.0),
+            currency,
+            reference_amount_minor: None,
+            link: None,
+            entities: &transaction.entities[..plan.entities.len()],
+            numbers: &transaction.numbers[..plan.numbers.len()],
+            texts,
+            dropped: 0,
+            location: None,
+        })
     }
 }

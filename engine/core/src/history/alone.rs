@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the one key is called here: it is alone, so it needs no name of its own.
-const KEY: KeyHash = KeyHash(0);
+pub(super) const KEY: KeyHash = KeyHash(0);
 
 /// The most rows that are made room for at once; a key with more moves them, as every ring does.
 const ROOM: usize = 1 << 15;
@@ -21,7 +21,7 @@ pub struct Alone<'a> {
     layout: &'a EntityLayout,
     /// The newest event time folded anywhere.
     watermark: EventTime,
-    entity: EntityHistory,
+    pub(super) entity: EntityHistory,
     rows: Vec<usize>,
 }
 

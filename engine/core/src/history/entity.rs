@@ -285,7 +285,7 @@ impl EntityHistory {
     /// Writes the state, but for what is dead; see [`super::History::write_canonical`].
     pub fn write_canonical(&self, layout: &EntityLayout, write: &mut impl FnMut(&[u8])) {
         self.marks().iter().for_each(|mark| write(&mark.to_le_bytes()));
-        write(&self.ledger.live().keys.to_le_bytes());
+        write(&self.live_keys(layout).to_le_bytes());
         let through = self.through(layout);
         for number in self.keys.sorted() {
             if through.knows(self.keys.at(number)) {

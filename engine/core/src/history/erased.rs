@@ -29,6 +29,11 @@ impl Erased {
         self.order.push_back((key, through));
     }
 
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     /// Through when nothing is known of a key because it was erased; the least time there is when it was not.
     pub fn through(&self, key: KeyHash) -> EventTime {
         if self.through.is_empty() {

@@ -99,12 +99,27 @@ impl Ledger {
         }
     }
 
+    /// Counts nothing from now on.
+    pub fn stop(&mut self) {
+        if self.counts {
+            self.counts = false;
+            self.slots = None;
+            self.ahead.clear();
+            self.total = Live::default();
+        }
+    }
+
+    /// Whether it counts.
+    pub fn counts(&self) -> bool {
+        self.counts
+    }
+
     /// The bucket of an event time.
     pub fn bucket(&self, time: i64) -> i64 {
         time >> self.shift
     }
 
-    /// What is live.
+    /// What is live, where it counts.
     pub fn live(&self) -> Live {
         self.total
     }

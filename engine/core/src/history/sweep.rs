@@ -64,7 +64,7 @@ impl EntityHistory {
             through: self.through(layout),
             pieces: Pieces::new(head),
         }));
-        self.ledger.live().keys as u64
+        self.live_keys(layout) as u64
     }
 
     /// Writes further keys, until about `bytes` were written. Gives how many of those are left; some when all are written.

@@ -1,12 +1,13 @@
 //! The door over files: mapped batches go in, in the order of inputs, and each row takes the road that every other input
 //! takes: gate, drain, answer. What the road refuses is told by row and column.
 
+mod block;
 mod columns;
 mod foreseen;
 mod gate;
 mod ids;
+mod intake;
 mod seen;
-mod whole;
 
 use std::{path::Path, sync::Arc};
 
@@ -29,8 +30,8 @@ use super::{
     answers::{Answers, Of, Wanted},
     inputs::{Inputs, Next, Said, Told, column_of, in_order},
 };
+pub use block::Piece;
 use foreseen::{Foreseen, mode};
-pub use whole::Piece;
 
 /// The most inputs of one drain. How they are cut into drains never shows.
 pub const DRAIN: usize = 1_024;
@@ -49,7 +50,7 @@ pub struct Backfill {
     origins: Vec<Of>,
     answers: Vec<Answer>,
     sent: wire::Transaction,
-    /// What a whole history comes to, where it was foreseen.
+    /// What the block under way comes to, where it was foreseen.
     foreseen: Option<Foreseen>,
 }
 
@@ -90,7 +91,7 @@ impl Backfill {
         })
     }
 
-    /// Takes mapped transactions in, and what is told of them, in their order. Where a history was foreseen they are its next
+    /// Takes mapped transactions in, and what is told of them, in their order. Where a block was foreseen they are its next
     /// piece, and what is told is known already.
     pub fn take(
         &mut self,
@@ -101,7 +102,7 @@ impl Backfill {
     ) -> Result<Taken, TableError> {
         if let Some(mut foreseen) = self.foreseen.take() {
             let taken = self.give(&mut foreseen, transactions, wanted);
-            self.foreseen = Some(foreseen);
+            self.foreseen = Some(foreseen).filter(|foreseen| !foreseen.is_given());
             return taken;
         }
         let (mapping, program) = (self.mapping.clone(), self.program.clone());
@@ -131,7 +132,7 @@ impl Backfill {
     /// `secret` the key that wraps its keys.
     pub fn write_state(&mut self, folder: &Path, secret: &[u8; 32]) -> Result<(), TableError> {
         if self.foreseen.is_some() {
-            return Err(TableError("a history that was foreseen leaves no state".to_owned()));
+            return Err(TableError("what was foreseen was not taken yet".to_owned()));
         }
         let (disk, mut keyring) = open(folder, secret)?;
         let held = disk.snapshots().map(|snapshots| snapshots.len());

@@ -53,6 +53,25 @@ pub(super) struct Keyed<T> {
     late: Vec<(u32, EventTime)>,
 }
 
+/// Who knows what keys did before the rows.
+pub(super) trait Lender {
+    /// Has the history of the next key begin, which has so many rows.
+    fn lend(&mut self, alone: &mut Alone, key: u32, rows: usize);
+    /// Takes back what it came to.
+    fn take_back(&mut self, alone: &mut Alone, key: u32);
+}
+
+/// Nobody: keys begin with their first row, and nothing is left of them.
+pub(super) struct Nobody;
+
+impl Lender for Nobody {
+    fn lend(&mut self, alone: &mut Alone, _: u32, rows: usize) {
+        alone.begin(rows);
+    }
+
+    fn take_back(&mut self, _: &mut Alone, _: u32) {}
+}
+
 /// Rows that stand together.
 pub(super) trait Table {
     /// How many there are.
@@ -74,10 +93,9 @@ pub(super) trait Rows {
 }
 
 impl<T: Value> Keyed<T> {
-    /// For the rows of some tables, one after the other.
-    pub fn of(tables: &[impl Table]) -> Keyed<T> {
+    /// For the rows of some tables, one after the other, and after others with event times up to `watermark`.
+    pub fn of(tables: &[impl Table], mut watermark: EventTime) -> Keyed<T> {
         let mut late = Vec::new();
-        let mut watermark = EventTime(i64::MIN);
         let times = tables
             .iter()
             .flat_map(|table| (0..table.len()).map(|at| table.time(at)));
@@ -106,9 +124,10 @@ impl<T: Value> Keyed<T> {
         complete_since: EventTime,
         (tables, numbers): (&[impl Table], &[u32]),
         labels: &[(u32, &Told)],
+        lender: &mut impl Lender,
         into: &mut impl Rows<Value = T>,
     ) {
-        self.count(numbers);
+        self.count(numbers, labels);
         let mut alone = Alone::new(plan, layout, complete_since);
         let mut keys = 0..0;
         while keys.end + 1 < self.ends.len() {
@@ -117,14 +136,18 @@ impl<T: Value> Keyed<T> {
             let fit = self.ends[keys.end + 1..].partition_point(|&end| end - before <= self.room);
             keys = keys.end..keys.end + fit.max(1);
             self.put_together(keys.clone(), before, tables, numbers);
-            self.fold_keys(plan, &mut alone, keys.clone(), before, labels, into);
+            let labels = labels_of(labels, &keys);
+            self.fold_keys(plan, &mut alone, (keys.clone(), before), labels, lender, into);
             self.give(layout, keys.clone(), before, numbers, into);
         }
     }
 
     /// How many rows keys have that precede each of them, and last how many all have.
-    fn count(&mut self, numbers: &[u32]) {
+    fn count(&mut self, numbers: &[u32], labels: &[(u32, &Told)]) {
         self.ends.clear();
+        if let Some(&(key, _)) = labels.last() {
+            self.ends.resize(key as usize + 1, 0);
+        }
         for &number in numbers.iter().filter(|&&number| number != NO_KEY) {
             let number = number as usize;
             if self.ends.len() <= number {
@@ -185,23 +208,23 @@ impl<T: Value> Keyed<T> {
         &mut self,
         plan: &Plan,
         alone: &mut Alone,
-        keys: Range<usize>,
-        before: usize,
+        (keys, before): (Range<usize>, usize),
         labels: &[(u32, &Told)],
+        lender: &mut impl Lender,
         into: &mut impl Rows<Value = T>,
     ) {
         let layout = alone.layout();
-        let first = labels.partition_point(|&(key, _)| (key as usize) < keys.start);
-        let mut labels = labels[first..].iter().peekable();
+        let mut labels = labels.iter().peekable();
         let mut values = vec![f64::NAN; plan.features.len()];
         let mut transaction = rows::blank();
         self.seen.clear();
         let mut begin = 0;
         for (key, &end) in (keys.start as u32..).zip(&self.ends[keys]) {
             let end = end - before;
-            alone.begin(end - begin);
-            // Labels of keys that have no transaction.
-            while labels.next_if(|&&(other, _)| other < key).is_some() {}
+            if begin == end && labels.peek().is_none_or(|&&(of, _)| of != key) {
+                continue;
+            }
+            lender.lend(alone, key, end - begin);
             for at in begin..end {
                 let event = &self.events[at];
                 while let Some((_, told)) = labels.next_if(|&&(of, told)| of == key && told.before <= event.row) {
@@ -219,6 +242,11 @@ impl<T: Value> Keyed<T> {
                 let features = layout.features.iter().map(|feature| values[feature.feature]);
                 self.seen.extend(features.map(T::of));
             }
+            while let Some((_, told)) = labels.next_if(|&&(of, _)| of == key) {
+                alone.reach(told.watermark);
+                alone.label(&told.label);
+            }
+            lender.take_back(alone, key);
             begin = end;
         }
     }
@@ -255,6 +283,12 @@ impl<T: Value> Keyed<T> {
             .get(place)
             .map_or(EventTime(i64::MIN), |&(_, watermark)| watermark)
     }
+}
+
+/// Those of some keys.
+fn labels_of<'l, 'a>(labels: &'l [(u32, &'a Told)], keys: &Range<usize>) -> &'l [(u32, &'a Told)] {
+    let place = |key: usize| labels.partition_point(|&(of, _)| (of as usize) < key);
+    &labels[place(keys.start)..place(keys.end)]
 }
 
 /// Labels by the number of their key, and of each key in their order.

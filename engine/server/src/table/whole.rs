@@ -14,7 +14,7 @@ use fraudgate_core::{
 use super::{
     Keys, TableError,
     folder::{Precision, lists},
-    keyed::{self, Keyed, NO_AMOUNT, Told},
+    keyed::{self, Keyed, NO_AMOUNT, Nobody, Told},
     numbered::{NO_KEY, Numbered},
     pages::SmallPages,
     rows::{self, LabelRows, TransactionRows},
@@ -89,7 +89,7 @@ impl<'a> Tables<'a> {
                 values.push(self.plan, &transaction);
             }
         }
-        let mut keyed = Keyed::of(&self.transactions);
+        let mut keyed = Keyed::of(&self.transactions, EventTime(i64::MIN));
         let mut numbers = Vec::with_capacity(self.rows);
         for (slot, layout) in self.plan.layouts.iter().enumerate() {
             if layout.features.is_empty() {
@@ -109,7 +109,14 @@ impl<'a> Tables<'a> {
             });
             let labels = keyed::by_key(labels);
             let rows = (&self.transactions[..], &numbers[..]);
-            keyed.fold((self.plan, layout), complete_since, rows, &labels, &mut values);
+            keyed.fold(
+                (self.plan, layout),
+                complete_since,
+                rows,
+                &labels,
+                &mut Nobody,
+                &mut values,
+            );
         }
         values.into_all()
     }

@@ -4,7 +4,7 @@ use fraudgate_core::{
     features::{Lateness, Seen},
     plan::{EntityLayout, Plan},
     program::Program,
-    transaction::{EventTime, Kind, Transaction},
+    transaction::{EventTime, KeyHash, Kind, Transaction},
 };
 use hashbrown::HashMap;
 
@@ -23,10 +23,18 @@ pub(super) struct Columns<T> {
     pub lateness: Vec<Lateness>,
     pub incomplete: Marks,
     pub approximate: Marks,
-    pub dropped: HashMap<u32, u16>,
+    pub odd: HashMap<u32, Odd>,
     pub sequences: Vec<u64>,
     /// Which of all rows each was.
     pub rows: Vec<u32>,
+}
+
+/// What of a row is not told by its columns as they stand.
+#[derive(Clone, Copy)]
+pub(super) struct Odd {
+    /// Texts that were dropped, one bit a slot.
+    pub dropped: u16,
+    pub payload: KeyHash,
 }
 
 /// What windows can see of them.
@@ -50,7 +58,7 @@ impl<T: Value> Columns<T> {
             lateness: Vec::with_capacity(rows),
             incomplete: Marks::default(),
             approximate: Marks::default(),
-            dropped: HashMap::new(),
+            odd: HashMap::new(),
             sequences: Vec::with_capacity(rows),
             rows: Vec::with_capacity(rows),
         }

@@ -1,15 +1,18 @@
-//! What each transaction of a history that is at hand as a whole will be answered by: rows pass the gate column by column
-//! where they can, and what they see is found key by key. To the bit it is what the road finds row by row, and no state is
-//! left. `whole.rs` makes it.
+//! What the transactions of a block will be answered by, and their answers: pieces are answered as they lie, by the program's own
+//! rungs, and what the road would remember of them is remembered. `block.rs` foresees them.
 
 use std::collections::VecDeque;
 
 use arrow_array::RecordBatch;
 use fraudgate_core::{
-    assessment::{MadeWith, Version},
+    admit::Gate,
+    assessment::{Assessment, MadeWith, Version},
     features::{FeatureSet, Lateness, Seen},
+    known,
+    plan::Plan,
+    program::Program,
     rescore::Spool,
-    transaction::{Clock, KeyHash, MAX_ENTITIES},
+    transaction::{Clock, KeyHash, MAX_ENTITIES, Transaction},
     wire::Mode,
 };
 use hashbrown::HashMap;
@@ -20,14 +23,14 @@ use super::{
         answers::{Answers, Of, Wanted},
         inputs::{EntityKeys, Inputs, text},
         marks::Marks,
-        numbered::NO_KEY,
+        rows::blank,
         values::{Value, Values},
     },
-    Backfill, DRAIN, Taken, failed,
+    Backfill, DRAIN, Taken,
+    columns::Odd,
+    failed,
+    intake::{Again, Place},
 };
-
-/// Stands for a row that was refused.
-pub(super) const REFUSED: u32 = u32::MAX;
 
 /// What was found. Rows that were taken have a place, in their order.
 pub(super) struct Foreseen {
@@ -35,14 +38,18 @@ pub(super) struct Foreseen {
     pub lateness: Vec<Lateness>,
     pub incomplete: Marks,
     pub approximate: Marks,
-    /// Of rows of which texts were dropped, which.
-    pub dropped: HashMap<u32, u16>,
+    /// Of rows that are not told by their columns as they stand.
+    pub odd: HashMap<u32, Odd>,
     pub sequences: Vec<u64>,
-    /// Of every row the place whose answer it gets: that of an earlier row where it is a retransmission.
-    pub places: Vec<u32>,
+    /// Of every row.
+    pub places: Vec<Place>,
+    pub again: Vec<Again>,
     /// Of every piece.
     pub refused: VecDeque<Vec<Refused>>,
-    pub keys: Hashes,
+    /// By the plan's slot.
+    pub keys: Vec<EntityKeys>,
+    /// The first place whose id is remembered.
+    pub remembers_from: u32,
     /// How many rows and places were given out.
     pub given: usize,
     pub newest: u32,
@@ -54,10 +61,15 @@ pub(super) enum Rows {
     Float64(Values<f64>),
 }
 
-/// Keys by their number, each hashed once.
-pub(super) struct Hashes {
-    pub keys: Vec<EntityKeys>,
-    pub hashed: Vec<Vec<Option<KeyHash>>>,
+/// A row that is answered, or remembered, or both.
+struct Given {
+    row: usize,
+    place: Place,
+    /// Whether it repeats another.
+    replayed: bool,
+    /// Whether an assessment is asked of it.
+    scored: bool,
+    remembered: bool,
 }
 
 impl Backfill {
@@ -70,68 +82,77 @@ impl Backfill {
     ) -> Result<Taken, TableError> {
         let inputs = Inputs::new(&self.program, &self.mapping, transactions)?;
         let rows = foreseen.given..foreseen.given + inputs.len();
-        let (Some(places), Some(refused)) = (foreseen.places.get(rows), foreseen.refused.pop_front()) else {
+        let Some(refused) = foreseen
+            .refused
+            .pop_front()
+            .filter(|_| rows.end <= foreseen.places.len())
+        else {
             return Err(TableError("these transactions were not foreseen".to_owned()));
         };
-        foreseen.given += inputs.len();
+        let begin = std::mem::replace(&mut foreseen.given, rows.end);
         let asks = wanted.assessments || wanted.bytes;
         let mut answers = Answers::new(wanted, inputs.len());
-        let (mut block, mut rounded, mut assessments) = (Vec::with_capacity(DRAIN), Vec::new(), Vec::new());
-        let [program] = self.engine.programs_mut() else {
-            return Err(TableError("a backfill feeds one program".to_owned()));
-        };
-        let version: Version = program.version(MadeWith { program: 0, version: 0 }).clone();
-        for (begin, places) in (0..inputs.len()).step_by(DRAIN).zip(places.chunks(DRAIN)) {
+        let (mut block, mut assessments) = (Vec::with_capacity(DRAIN), Vec::new());
+        let mut transaction = blank();
+        for first in (0..inputs.len()).step_by(DRAIN) {
             block.clear();
-            for (row, &place) in (begin..).zip(places) {
-                if place == REFUSED {
-                    continue;
-                }
-                let replayed = place < foreseen.newest;
-                foreseen.newest = foreseen.newest.max(place + 1);
-                if mode(inputs.event_time(row), self.score_from_us) == Mode::Fold {
-                    continue;
-                }
-                if asks {
-                    let seen = seen(
-                        &foreseen.rows,
-                        &foreseen.lateness,
-                        &foreseen.incomplete,
-                        &foreseen.approximate,
-                        place,
-                    );
-                    let dropped = foreseen.dropped.get(&place).copied().unwrap_or(0);
-                    program.wait_row(block.len(), seen, dropped, foreseen.rows.rounded(place, &mut rounded));
-                }
-                block.push((row, place, replayed));
+            for row in first..inputs.len().min(first + DRAIN) {
+                let scored = mode(inputs.event_time(row), self.score_from_us) == Mode::Score;
+                block.extend(foreseen.next(begin + row, row, scored));
             }
-            assessments.clear();
-            let failures = program.score(Clock(0), Spool::None, |_, _, assessment, _| {
-                assessments.push(assessment);
-            });
-            if failures > 0 {
-                return Err(failed());
-            }
+            let [program] = self.engine.programs_mut() else {
+                return Err(one_program());
+            };
+            assess(program, foreseen, &block, asks, &mut assessments)?;
+            let version: Version = program.version(MadeWith { program: 0, version: 0 }).clone();
             let mut said = assessments.iter();
-            for &(row, place, replayed) in &block {
+            for given in &block {
+                let [program] = self.engine.programs() else {
+                    return Err(one_program());
+                };
+                let (plan, gate) = (&program.plan, &program.gate);
                 let mut of = Of {
                     input: Input::Transaction,
-                    row: inputs.number(row),
+                    row: inputs.number(given.row),
                     keys: [None; MAX_ENTITIES],
                 };
-                let mut seen = None;
-                if answers.wants_features() {
-                    of.keys = foreseen.keys.of(&inputs, &program.plan.entities, row, |slot, key| {
-                        program.gate.entity(slot, key)
-                    });
-                    if !replayed {
-                        seen = Some(answers.features.len() / program.plan.features.len());
+                if given.remembered || answers.wants_features() {
+                    of.keys = foreseen.hashes(&inputs, (plan, gate), given.row);
+                }
+                let assessment = match given.place {
+                    Place::Taken(_) if given.is_assessed(asks) => said.next(),
+                    Place::Taken(_) | Place::Refused => None,
+                    Place::Again(place) => foreseen.again[place as usize].assessment.as_ref(),
+                };
+                if given.scored {
+                    let mut seen = None;
+                    if let Place::Taken(place) = given.place
+                        && answers.wants_features()
+                        && !given.replayed
+                    {
+                        seen = Some(answers.features.len() / plan.features.len());
                         foreseen.rows.extend(place, &mut answers.features);
                     }
+                    answers.push(&of, foreseen.sequence(given.place), given.replayed, seen);
+                    if let Some(assessment) = assessment.filter(|_| asks) {
+                        let version = match given.place {
+                            Place::Again(_) => program.version(assessment.made_with),
+                            Place::Taken(_) | Place::Refused => &version,
+                        };
+                        answers.say(assessment, version);
+                    }
                 }
-                answers.push(&of, foreseen.sequences[place as usize], replayed, seen);
-                if let Some(assessment) = said.next() {
-                    answers.say(assessment, &version);
+                if let Place::Taken(place) = given.place
+                    && given.remembered
+                {
+                    transaction.entities = of.keys;
+                    let taken = known::Taken {
+                        id: gate.id(&text(inputs.id(given.row))),
+                        payload: foreseen.payload(&inputs, (plan, gate), (given.row, place), &mut transaction),
+                        sequence: foreseen.sequences[place as usize],
+                        assessment: assessment.cloned(),
+                    };
+                    self.engine.remember(taken);
                 }
             }
         }
@@ -142,39 +163,139 @@ impl Backfill {
     }
 }
 
+/// The assessments of those rows that have one of their own, in their order.
+fn assess(
+    program: &mut Program,
+    foreseen: &Foreseen,
+    block: &[Given],
+    asks: bool,
+    assessments: &mut Vec<Assessment>,
+) -> Result<(), TableError> {
+    let mut rounded = Vec::new();
+    for (at, given) in block.iter().enumerate() {
+        if let Place::Taken(place) = given.place
+            && given.is_assessed(asks)
+        {
+            let dropped = foreseen.odd.get(&place).map_or(0, |odd| odd.dropped);
+            let row = foreseen.rows.rounded(place, &mut rounded);
+            program.wait_row(at, foreseen.seen(place), dropped, row);
+        }
+    }
+    assessments.clear();
+    let failures = program.score(Clock(0), Spool::None, |_, _, assessment, _| {
+        assessments.push(assessment);
+    });
+    match failures {
+        0 => Ok(()),
+        _ => Err(failed()),
+    }
+}
+
+impl Given {
+    /// Whether its assessment is made: somebody asks for it, or it is remembered.
+    fn is_assessed(&self, asks: bool) -> bool {
+        self.scored && (asks || self.remembered)
+    }
+}
+
+impl Foreseen {
+    /// Whether all that was foreseen was given out.
+    pub fn is_given(&self) -> bool {
+        self.refused.is_empty()
+    }
+
+    /// The next row, where anything is to be done for it.
+    fn next(&mut self, at: usize, row: usize, scored: bool) -> Option<Given> {
+        let place = self.places[at];
+        let (replayed, remembered) = match place {
+            Place::Refused => return None,
+            Place::Again(_) => (true, false),
+            Place::Taken(taken) => {
+                let is_first = taken >= self.newest;
+                self.newest = self.newest.max(taken + 1);
+                (!is_first, is_first && taken >= self.remembers_from)
+            }
+        };
+        (scored || remembered).then_some(Given {
+            row,
+            place,
+            replayed,
+            scored,
+            remembered,
+        })
+    }
+
+    fn sequence(&self, place: Place) -> u64 {
+        match place {
+            Place::Taken(place) => self.sequences[place as usize],
+            Place::Again(place) => self.again[place as usize].sequence,
+            Place::Refused => 0,
+        }
+    }
+
+    fn seen(&self, place: u32) -> Seen {
+        let incomplete = self.incomplete.get(place);
+        let mut missing = FeatureSet::default();
+        let mut look = |feature: usize, is_nan: bool| {
+            if is_nan && !incomplete.contains(feature) {
+                missing.insert(feature);
+            }
+        };
+        match &self.rows {
+            Rows::Float32(rows) => rows
+                .row(place)
+                .iter()
+                .enumerate()
+                .for_each(|(at, value)| look(at, value.is_nan())),
+            Rows::Float64(rows) => rows
+                .row(place)
+                .iter()
+                .enumerate()
+                .for_each(|(at, value)| look(at, value.is_nan())),
+        }
+        Seen {
+            missing,
+            incomplete,
+            approximate: self.approximate.get(place),
+            lateness: self.lateness[place as usize],
+        }
+    }
+
+    /// The hashed keys of a row, by the plan's slot.
+    fn hashes(&mut self, inputs: &Inputs, (plan, gate): (&Plan, &Gate), row: usize) -> [Option<KeyHash>; MAX_ENTITIES] {
+        let mut hashes = [None; MAX_ENTITIES];
+        let entities = plan.entities.iter().zip(&mut self.keys);
+        for (hash, (entity, keys)) in hashes.iter_mut().zip(entities) {
+            let number = keys.number(gate, inputs.subjects().key(entity, row));
+            *hash = keys.hash(number);
+        }
+        hashes
+    }
+
+    /// The digest of a row that was taken at a place, whose keys stand in `transaction`.
+    fn payload(
+        &self,
+        inputs: &Inputs,
+        (plan, gate): (&Plan, &Gate),
+        (row, place): (usize, u32),
+        transaction: &mut Transaction,
+    ) -> KeyHash {
+        match self.odd.get(&place) {
+            Some(odd) => odd.payload,
+            None => inputs.payload(plan, gate, row, transaction),
+        }
+    }
+}
+
+fn one_program() -> TableError {
+    TableError("a backfill feeds one program".to_owned())
+}
+
 /// What is asked of a transaction of an event time.
 pub(super) fn mode(event_time_us: i64, score_from_us: i64) -> Mode {
     match event_time_us >= score_from_us {
         true => Mode::Score,
         false => Mode::Fold,
-    }
-}
-
-fn seen(rows: &Rows, lateness: &[Lateness], incomplete: &Marks, approximate: &Marks, place: u32) -> Seen {
-    let incomplete = incomplete.get(place);
-    let mut missing = FeatureSet::default();
-    let mut look = |feature: usize, is_nan: bool| {
-        if is_nan && !incomplete.contains(feature) {
-            missing.insert(feature);
-        }
-    };
-    match rows {
-        Rows::Float32(rows) => rows
-            .row(place)
-            .iter()
-            .enumerate()
-            .for_each(|(at, value)| look(at, value.is_nan())),
-        Rows::Float64(rows) => rows
-            .row(place)
-            .iter()
-            .enumerate()
-            .for_each(|(at, value)| look(at, value.is_nan())),
-    }
-    Seen {
-        missing,
-        incomplete,
-        approximate: approximate.get(place),
-        lateness: lateness[place as usize],
     }
 }
 
@@ -196,31 +317,5 @@ impl Rows {
             Rows::Float32(rows) => features.extend(rows.row(place).iter().map(|value| value.as_f64())),
             Rows::Float64(rows) => features.extend_from_slice(rows.row(place)),
         }
-    }
-}
-
-impl Hashes {
-    /// The hashed keys of a row, by the plan's slot.
-    fn of(
-        &mut self,
-        inputs: &Inputs,
-        entities: &[String],
-        row: usize,
-        hash: impl Fn(usize, &str) -> KeyHash,
-    ) -> [Option<KeyHash>; MAX_ENTITIES] {
-        let mut keys = [None; MAX_ENTITIES];
-        for (slot, entity) in entities.iter().enumerate() {
-            let cell = inputs.subjects().key(entity, row);
-            let number = self.keys[slot].number(cell);
-            if number == NO_KEY {
-                continue;
-            }
-            let hashed = &mut self.hashed[slot];
-            if hashed.len() <= number as usize {
-                hashed.resize(number as usize + 1, None);
-            }
-            keys[slot] = Some(*hashed[number as usize].get_or_insert_with(|| hash(slot, &text(cell))));
-        }
-        keys
     }
 }

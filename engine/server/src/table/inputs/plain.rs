@@ -8,7 +8,7 @@ use fraudgate_core::{
     admit::{Gate, plain},
     currency::Currency,
     plan::Plan,
-    transaction::Transaction,
+    transaction::{KeyHash, Transaction},
 };
 
 use super::{
@@ -20,23 +20,51 @@ use super::{
     Inputs, Subjects, Told,
 };
 
-/// The keys of an entity by number, and by the number whether the gate lets it pass.
+/// The keys of the entity in a slot by number, and what the gate makes of each.
 pub(in super::super) struct EntityKeys {
+    slot: usize,
     numbered: Numbered,
-    pass: Vec<Option<bool>>,
+    gated: Vec<Gated>,
+}
+
+/// A key at the gate.
+struct Gated {
+    hash: KeyHash,
+    passes: bool,
 }
 
 impl EntityKeys {
-    pub fn new(has_texts: bool) -> EntityKeys {
+    pub fn new(slot: usize, has_texts: bool) -> EntityKeys {
         EntityKeys {
+            slot,
             numbered: Numbered::new(has_texts),
-            pass: Vec::new(),
+            gated: Vec::new(),
         }
     }
 
     /// The number of a cell's key.
     #[inline]
-    pub fn number(&mut self, cell: Cell) -> u32 {
+    pub fn number(&mut self, gate: &Gate, cell: Cell) -> u32 {
+        let number = self.found(cell);
+        // Numbers are given in their order.
+        if number as usize == self.gated.len() {
+            let key = text(cell);
+            self.gated.push(Gated {
+                hash: gate.entity(self.slot, &key),
+                passes: gate.is_key(&key),
+            });
+        }
+        number
+    }
+
+    /// The hash of a key by its number; of none where there is no key.
+    #[inline]
+    pub fn hash(&self, number: u32) -> Option<KeyHash> {
+        self.gated.get(number as usize).map(|key| key.hash)
+    }
+
+    #[inline]
+    fn found(&mut self, cell: Cell) -> u32 {
         match cell {
             Cell::Text("") => NO_KEY,
             Cell::Text(text) => self.numbered.number(Some(Id::Text(text))),
@@ -49,18 +77,10 @@ impl EntityKeys {
         }
     }
 
-    /// The same, and whether the gate lets it pass.
+    /// Whether the gate lets a key pass; a row may have none.
     #[inline]
-    fn admit(&mut self, gate: &Gate, cell: Cell) -> (u32, bool) {
-        let number = self.number(cell);
-        if number == NO_KEY {
-            return (number, true);
-        }
-        if self.pass.len() <= number as usize {
-            self.pass.resize(number as usize + 1, None);
-        }
-        let passes = self.pass[number as usize].get_or_insert_with(|| gate.is_key(&text(cell)));
-        (number, *passes)
+    fn passes(&self, number: u32) -> bool {
+        self.gated.get(number as usize).is_none_or(|key| key.passes)
     }
 }
 
@@ -118,8 +138,8 @@ impl Inputs<'_> {
                 continue;
             };
             keys.extend(pass.iter_mut().enumerate().map(|(row, pass)| {
-                let (number, passes) = known.admit(gate, ids.get(row));
-                *pass &= passes;
+                let number = known.number(gate, ids.get(row));
+                *pass &= known.passes(number);
                 number
             }));
         }
@@ -154,9 +174,35 @@ impl Inputs<'_> {
         }
     }
 
+    /// The digest of what a row says that passes as it stands; its keys stand in `transaction` already.
+    pub fn payload(&self, plan: &Plan, gate: &Gate, row: usize, transaction: &mut Transaction) -> KeyHash {
+        self.read(plan, row, transaction);
+        let currency = match (self.currency, &self.currencies) {
+            (Some(code), _) => Cow::Borrowed(code),
+            (None, Some(codes)) => text(codes.get(row)),
+            (None, None) => Cow::Borrowed(""),
+        };
+        let given = |name: &String| {
+            let (_, cells) = self.texts.iter().find(|(of, _)| of == name)?;
+            Some(text(cells.get(row))).filter(|text| !text.is_empty())
+        };
+        let texts: Vec<_> = plan.texts.iter().map(given).collect();
+        let texts: Vec<_> = texts.iter().map(Option::as_deref).collect();
+        gate.plain_payload(plan, transaction, &currency, &texts)
+    }
+
     /// The id of a row.
     pub fn id(&self, row: usize) -> Cell<'_> {
         self.subjects.ids.get(row)
+    }
+
+    /// The least and the largest of its ids that are whole numbers.
+    pub fn whole_ids(&self) -> Option<(i128, i128)> {
+        let whole = (0..self.len()).filter_map(|row| match self.id(row) {
+            Cell::Whole(number) => Some((number, number)),
+            _ => None,
+        });
+        whole.reduce(|(least, most), (number, _)| (least.min(number), most.max(number)))
     }
 
     /// EntityKeys by the plan's entity.

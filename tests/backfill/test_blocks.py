@@ -1,5 +1,5 @@
-"""A history that is at hand as a whole is taken key by key, and gives what it gives row by row: the same folder, byte
-for byte, whatever it holds."""
+"""A history is taken key by key, a block of rows at a time, and gives what it gives row by row: the same folder, byte
+for byte, and the same state, whatever it holds and however it is cut into blocks."""
 
 from __future__ import annotations
 
@@ -44,15 +44,17 @@ def _job(path: Path, **asked: Any) -> job.Job:
     return job.Job(source=Source(str(path)), output=path.parent, mapping=mapping, **made)
 
 
-def _both(asked: job.Job, folder: Path) -> pa.Table:
-    """The job by both roads, which wrote the same."""
-    by_row = job.run(replace(asked, output=folder / "by-row", whole_bytes=0))
-    whole = job.run(replace(asked, output=folder / "whole"))
-    assert by_row.digest is not None
-    assert whole == by_row._replace(digest=None)
+def _both(asked: job.Job, folder: Path, block_rows: int = job.BLOCK_ROWS) -> pa.Table:
+    """The job by both roads, which wrote the same and left the same state."""
+    made = {
+        name: job.run(replace(asked, output=folder / name, block_rows=rows, warm=(folder / f"{name}-state", KEY)))
+        for name, rows in (("by-row", 0), ("blocks", block_rows))
+    }
+    assert made["by-row"] == made["blocks"]
+    assert made["by-row"].digest is not None
     written = {path.name: path.read_bytes() for path in (folder / "by-row").iterdir()}
-    assert {path.name: path.read_bytes() for path in (folder / "whole").iterdir()} == written
-    return parts(folder / "whole")
+    assert {path.name: path.read_bytes() for path in (folder / "blocks").iterdir()} == written
+    return parts(folder / "blocks")
 
 
 @test_doors.prove
@@ -67,12 +69,13 @@ def _both(asked: job.Job, folder: Path) -> pa.Table:
         ]
     ),
     part_rows=st.sampled_from([37, 1_000]),
+    block_rows=st.sampled_from([1, 30, 90, 1_000]),
     batch_rows=st.sampled_from([11, 4_096]),
     since=st.sampled_from([0, 5, 40]),
     refuses=st.booleans(),
 )
 def test_a_log_dense_in_what_goes_wrong(
-    seed: int, wanted: job.Wanted, part_rows: int, batch_rows: int, since: int, refuses: bool
+    seed: int, wanted: job.Wanted, part_rows: int, block_rows: int, batch_rows: int, since: int, refuses: bool
 ) -> None:
     program = _program(policy={"card_number_in_key": "refuse"} if refuses else {}, complete_since_us=None)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
@@ -81,7 +84,7 @@ def test_a_log_dense_in_what_goes_wrong(
         pq.write_table(test_doors._log(seed, 200), log)
         score_from_us = test_doors.BEGINS_US + since * 86_400_000_000
         asked = {"wanted": wanted, "part_rows": part_rows, "score_from_us": score_from_us}
-        _both(_job(log, program=program, **asked), Path(folder))
+        _both(_job(log, program=program, **asked), Path(folder), block_rows)
 
 
 @test_schemas.prove
@@ -95,15 +98,20 @@ def test_any_schema(data: st.DataObject, plan: Any, form: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = test_schemas._write(table, form, Path(folder) / "in")
         program = _program(plan=plan, model=model, complete_since_us=data.draw(st.sampled_from([None, 0])))
-        answered = _both(_job(path, program=program, mapping=mapping), Path(folder))
+        block_rows = data.draw(st.sampled_from([1, 3, 1_000]))
+        answered = _both(_job(path, program=program, mapping=mapping), Path(folder), block_rows)
     assert len(answered) == len(rows)
 
 
-def test_ids_that_are_forgotten_are_taken_again_and_others_get_their_first_answer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block_rows", [100, 1_500, job.BLOCK_ROWS])
+def test_ids_that_are_forgotten_are_taken_again_and_others_get_their_first_answer(
+    block_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "BATCH_ROWS", 100)
     log = pa.concat_tables([test_doors._log(seed, 1_500) for seed in (1, 2, 3)])
     pq.write_table(log, tmp_path / "log.parquet")
     program = _program(known_ids=1_024)
-    answered = _both(_job(tmp_path / "log.parquet", program=program, part_rows=700), tmp_path)
+    answered = _both(_job(tmp_path / "log.parquet", program=program, part_rows=700), tmp_path, block_rows)
     taken = answered.filter(pc.invert(answered["replayed"]))
     ids = taken["transaction_id"].to_pylist()
     assert 0 < pc.sum(answered["replayed"]).as_py() < len(answered) < len(log)
@@ -111,7 +119,8 @@ def test_ids_that_are_forgotten_are_taken_again_and_others_get_their_first_answe
     assert {"late", "beyond"} <= set(answered["lateness"].to_pylist())
 
 
-def test_a_key_of_more_than_is_told_apart_is_approximate_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block_rows", [20_000, job.BLOCK_ROWS])
+def test_a_key_of_more_than_is_told_apart_is_approximate_alike(block_rows: int, tmp_path: Path) -> None:
     """Its history goes to tiles past 65,536 events, of which some come late."""
     draw = np.random.default_rng(3)
     rows = 80_000
@@ -144,7 +153,7 @@ def test_a_key_of_more_than_is_told_apart_is_approximate_alike(tmp_path: Path) -
         }
     )
     program = _program(plan=plan, model=small_model(plan.digest, plan.features))
-    answered = _both(_job(tmp_path / "log.parquet", program=program, mapping=mapping), tmp_path)
+    answered = _both(_job(tmp_path / "log.parquet", program=program, mapping=mapping), tmp_path, block_rows)
     last = [decision_pb2.Assessment.FromString(said) for said in answered["assessment"][-100:].to_pylist()]
     assert any("mean" in said.approximate_features for said in last)
 
@@ -176,34 +185,29 @@ def test_what_no_model_answers_is_declared_alike(required: list[str], tmp_path: 
 def test_what_needs_one_order_of_all_answers_goes_row_by_row(default: dict[str, Any], tmp_path: Path) -> None:
     pq.write_table(test_doors._log(5, 50), tmp_path / "log.parquet")
     program = _program(policy={"default": default}, model=None)
-    assert job.run(replace(_job(tmp_path / "log.parquet", program=program), output=tmp_path / "out")).digest is not None
+    _both(_job(tmp_path / "log.parquet", program=program), tmp_path)
+    assert not _door(program).foresee([(_batch(program, tmp_path / "log.parquet"), None, None)])
 
 
-@pytest.mark.parametrize("whole_bytes", [100_000, 60_000])
-def test_what_is_more_than_may_be_held_goes_row_by_row(
-    whole_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whether its rows are too many from the start, or what they hold turns out to be too much."""
-    monkeypatch.setattr(source, "BATCH_ROWS", 50)
-    pq.write_table(test_doors._log(9, 400), tmp_path / "log.parquet")
-    asked = _job(tmp_path / "log.parquet", part_rows=90)
-    whole = job.run(replace(asked, output=tmp_path / "whole"))
-    one = job.run(replace(asked, output=tmp_path / "one", whole_bytes=whole_bytes))
-    assert (whole.digest is None, one.digest is None) == (True, False)
-    assert parts(tmp_path / "one").equals(parts(tmp_path / "whole"))
-
-
-def test_what_was_foreseen_leaves_no_state(tmp_path: Path) -> None:
+def test_what_was_foreseen_is_taken_before_anything_else(tmp_path: Path) -> None:
     program = _program()
-    mapping = engine.Mapping(test_doors.MAPPING.compile(program.plan))
-    door = program.door(mapping, 1, 0, KEY)
     pq.write_table(test_doors._log(1, 20), tmp_path / "log.parquet")
-    batch = pa.record_batch(mapping.map("transactions", pq.read_table(tmp_path / "log.parquet").to_batches()[0], 1)[0])
-    batch = batch.filter(batch["taken"])
+    batch = _batch(program, tmp_path / "log.parquet")
+    door = _door(program)
     assert door.foresee([(batch, None, None)])
-    with pytest.raises(ValueError, match="leaves no state"):
+    with pytest.raises(ValueError, match="was not taken yet"):
         door.write_state(str(tmp_path / "state"), bytes(32))
-    door.take(batch)
+    with pytest.raises(ValueError, match="was not taken yet"):
+        door.foresee([(batch, None, None)])
     with pytest.raises(ValueError, match="were not foreseen"):
-        door.take(batch)
-    assert not door.foresee([(batch, None, None)])
+        door.take(pa.concat_batches([batch, batch]))
+
+
+def _door(program: Program) -> engine.Backfill:
+    return program.door(engine.Mapping(test_doors.MAPPING.compile(program.plan)), 1, 0, KEY)
+
+
+def _batch(program: Program, path: Path) -> pa.RecordBatch:
+    mapping = engine.Mapping(test_doors.MAPPING.compile(program.plan))
+    batch = pa.record_batch(mapping.map("transactions", pq.read_table(path).to_batches()[0], 1)[0])
+    return batch.filter(batch["taken"])

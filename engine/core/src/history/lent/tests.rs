@@ -1,0 +1,199 @@
+//! Keys that are lent and folded alone, a block of inputs at a time, see what they see in turn, and leave the same state.
+
+use proptest::prelude::*;
+
+use super::super::*;
+use crate::{
+    plan::Plan,
+    transaction::{AmountMinor, Kind, MAX_ENTITIES, MAX_NUMBERS},
+};
+
+const FEATURES: usize = 5;
+
+fn plan() -> Plan {
+    let of = r#""where":{"kinds":["purchase"]}"#;
+    let window = r#""delay_us":0,"inclusive":false"#;
+    let json = format!(
+        r#"{{"format":1,"name":"p","currency":"EUR","entities":["card","shop"],"numbers":[],"texts":[],
+        "fraud":["third_party_fraud"],"lateness_us":20,"features":[
+        {{"name":"mean","op":"mean","entity":0,"window_us":50,{window},{of}}},
+        {{"name":"largest","op":"max","entity":0,"window_us":300,{window},{of}}},
+        {{"name":"last","op":"since_last","entity":0,{of}}},
+        {{"name":"risk","op":"risk","entity":1,"window_us":60,"delay_us":0,{of}}},
+        {{"name":"count","op":"count","entity":1,"window_us":40,{window},{of}}}]}}"#
+    );
+    Plan::parse(json.as_bytes()).unwrap()
+}
+
+/// A transaction or a label: key, how long after the one before it (seldom long), how late, amount or whether it is fraud.
+#[derive(Clone, Debug)]
+enum Input {
+    Transaction(u8, i64, i64, Option<i64>),
+    Label(u8, i64, bool),
+}
+
+fn inputs() -> impl Strategy<Value = Vec<Vec<Input>>> {
+    let after = prop_oneof![20 => 0_i64..6, 1 => 100_i64..500];
+    let late = prop_oneof![3 => Just(0_i64), 1 => 0_i64..40];
+    let amount = prop_oneof![1 => Just(None), 6 => (0_i64..1_000).prop_map(Some)];
+    let transaction = (0_u8..6, after, late, amount);
+    let input = prop_oneof![
+        8 => transaction.prop_map(|(key, after, late, amount)| Input::Transaction(key, after, late, amount)),
+        1 => (0_u8..8, 0_i64..40, any::<bool>()).prop_map(|(key, back, fraud)| Input::Label(key, back, fraud)),
+    ];
+    prop::collection::vec(prop::collection::vec(input, 0..60), 1..12)
+}
+
+/// An input with its time.
+#[expect(clippy::large_enum_variant, reason = "there are few")]
+enum Timed {
+    Transaction(Transaction),
+    Label(Labelled),
+}
+
+fn entities(key: u8) -> [Option<KeyHash>; MAX_ENTITIES] {
+    let mut entities = [None; MAX_ENTITIES];
+    entities[0] = (key != 5).then_some(KeyHash(u128::from(key)));
+    entities[1] = Some(KeyHash(u128::from(key % 3)));
+    entities
+}
+
+fn timed(now: &mut i64, input: &Input) -> Timed {
+    match *input {
+        Input::Transaction(key, after, late, amount) => {
+            *now += after;
+            Timed::Transaction(Transaction {
+                event_time: EventTime(*now - late),
+                utc_offset_minutes: 0,
+                kind: Kind::Purchase,
+                amount: amount.map(AmountMinor),
+                entities: entities(key),
+                numbers: [f64::NAN; MAX_NUMBERS],
+            })
+        }
+        Input::Label(key, back, fraud) => Timed::Label(Labelled {
+            transaction: KeyHash(u128::from(key)),
+            event_time: EventTime(*now - back),
+            kind: Kind::Purchase,
+            entities: entities(key),
+            fraud: Some(fraud),
+        }),
+    }
+}
+
+/// What a transaction saw, as bits.
+type Saw = ([u64; FEATURES], FeatureSet, FeatureSet, Lateness);
+
+fn in_turn(history: &mut History, plan: &Plan, input: &Timed) -> Option<Saw> {
+    match input {
+        Timed::Transaction(t) => {
+            let mut row = [f64::NAN; FEATURES];
+            let seen = history.see(plan, t, &mut row);
+            if !history.is_beyond(plan, t.event_time) {
+                history.fold(plan, t);
+            }
+            let bits = row.map(f64::to_bits);
+            Some((bits, seen.incomplete, seen.approximate, seen.lateness))
+        }
+        Timed::Label(label) => {
+            history.label(plan, label);
+            None
+        }
+    }
+}
+
+/// The same of a block, key by key.
+fn lent(history: &mut History, plan: &Plan, block: &[Timed]) -> Vec<Saw> {
+    let missing = [f64::NAN.to_bits(); FEATURES];
+    let none = (missing, FeatureSet::default(), FeatureSet::default(), Lateness::InOrder);
+    let mut saw = vec![none; block.len()];
+    let mut watermark = history.watermark();
+    let watermarks: Vec<EventTime> = block
+        .iter()
+        .map(|input| {
+            let before = watermark;
+            if let Timed::Transaction(t) = input {
+                watermark = watermark.max(t.event_time);
+            }
+            before
+        })
+        .collect();
+    for (slot, layout) in plan.layouts.iter().enumerate() {
+        let mut alone = Alone::new(plan, layout, history.complete_since());
+        for key in (0..8).map(KeyHash) {
+            let is_its = |input: &Timed| match input {
+                Timed::Transaction(t) => t.entities[slot] == Some(key),
+                Timed::Label(label) => label.entities[slot] == Some(key),
+            };
+            let events = block.iter().filter(|input| is_its(input)).count();
+            if events == 0 {
+                continue;
+            }
+            alone.borrow(history, slot, key, events);
+            for ((input, saw), &before) in block
+                .iter()
+                .zip(&mut saw)
+                .zip(&watermarks)
+                .filter(|((input, _), _)| is_its(input))
+            {
+                match input {
+                    Timed::Transaction(t) => {
+                        if t.event_time < before {
+                            alone.reach(before);
+                        }
+                        let mut row = saw.0.map(f64::from_bits);
+                        let seen = alone.take(t, &mut row);
+                        saw.0 = row.map(f64::to_bits);
+                        saw.1.unite(&seen.incomplete);
+                        saw.2.unite(&seen.approximate);
+                        if seen.lateness != Lateness::InOrder {
+                            saw.3 = seen.lateness;
+                        }
+                    }
+                    Timed::Label(label) => {
+                        alone.reach(before);
+                        alone.label(label);
+                    }
+                }
+            }
+            alone.give_back(history, slot, key);
+        }
+    }
+    history.come_to(plan, watermark);
+    let transactions = block.iter().zip(saw).zip(watermarks);
+    transactions
+        .filter_map(|((input, mut saw), before)| match input {
+            Timed::Transaction(t) => {
+                if t.event_time.0 < before.0.saturating_sub(plan.lateness_us) {
+                    saw.3 = Lateness::Beyond;
+                }
+                Some(saw)
+            }
+            Timed::Label(_) => None,
+        })
+        .collect()
+}
+
+fn canonical(plan: &Plan, history: &History) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    history.write_canonical(plan, &mut |part| bytes.extend_from_slice(part));
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn lent_key_by_key_it_is_what_it_is_in_turn(blocks in inputs(), rows_a_key in prop_oneof![Just(6_usize), Just(1 << 16)]) {
+        let plan = plan();
+        let bounds = Bounds { rows_a_key, tiles_a_key: 4, ..Bounds::NONE };
+        let mut one = History::new(&plan, EventTime(1_020), bounds);
+        let mut other = one.clone();
+        let mut now = 1_000;
+        for block in &blocks {
+            let block: Vec<Timed> = block.iter().map(|input| timed(&mut now, input)).collect();
+            let expected: Vec<Saw> = block.iter().filter_map(|input| in_turn(&mut one, &plan, input)).collect();
+            prop_assert!(other.lends());
+            prop_assert_eq!(lent(&mut other, &plan, &block), expected);
+            prop_assert_eq!(canonical(&plan, &other), canonical(&plan, &one));
+        }
+    }
+}
