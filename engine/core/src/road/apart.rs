@@ -11,9 +11,9 @@ impl Engine {
         self.known.is_known_after(place, apart).then(|| self.known.at(place))?
     }
 
-    /// Remembers an id that was taken apart, with its answer. Ids come in the order of their sequences.
-    pub fn remember(&mut self, taken: Taken) {
-        self.known.remember(taken);
+    /// Remembers ids that were taken apart, with their answers, in the order of their sequences.
+    pub fn remember(&mut self, taken: Vec<Taken>) {
+        self.known.remember_all(taken);
     }
 
     /// So many inputs were taken apart, and have their sequences.

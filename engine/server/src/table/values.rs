@@ -67,6 +67,11 @@ impl<T: Value> Values<T> {
         self.all.extend_from_slice(&self.own);
     }
 
+    /// Features a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// A row.
     pub fn row(&self, row: u32) -> &[T] {
         &self.all[row as usize * self.width..][..self.width]

@@ -5,11 +5,9 @@ use std::collections::VecDeque;
 
 use arrow_array::RecordBatch;
 use fraudgate_core::{
-    admit::Gate,
-    assessment::{Assessment, MadeWith, Version},
+    assessment::Assessment,
     features::{FeatureSet, Lateness, Seen},
     known,
-    plan::Plan,
     program::Program,
     rescore::Spool,
     transaction::{Clock, KeyHash, MAX_ENTITIES, Transaction},
@@ -92,32 +90,28 @@ impl Backfill {
         let begin = std::mem::replace(&mut foreseen.given, rows.end);
         let asks = wanted.assessments || wanted.bytes;
         let mut answers = Answers::new(wanted, inputs.len());
-        let (mut block, mut assessments) = (Vec::with_capacity(DRAIN), Vec::new());
+        let (mut drain, mut assessments) = (Vec::with_capacity(DRAIN), Vec::new());
         let mut transaction = blank();
         for first in (0..inputs.len()).step_by(DRAIN) {
-            block.clear();
+            drain.clear();
             for row in first..inputs.len().min(first + DRAIN) {
                 let scored = mode(inputs.event_time(row), self.score_from_us) == Mode::Score;
-                block.extend(foreseen.next(begin + row, row, scored));
+                drain.extend(foreseen.next(begin + row, row, scored));
             }
-            let [program] = self.engine.programs_mut() else {
-                return Err(one_program());
-            };
-            assess(program, foreseen, &block, asks, &mut assessments)?;
-            let version: Version = program.version(MadeWith { program: 0, version: 0 }).clone();
+            // There is one: `new` made sure.
+            assess(
+                &mut self.engine.programs_mut()[0],
+                foreseen,
+                &drain,
+                asks,
+                &mut assessments,
+            )?;
+            let program = &self.engine.programs()[0];
             let mut said = assessments.iter();
-            for given in &block {
-                let [program] = self.engine.programs() else {
-                    return Err(one_program());
-                };
-                let (plan, gate) = (&program.plan, &program.gate);
-                let mut of = Of {
-                    input: Input::Transaction,
-                    row: inputs.number(given.row),
-                    keys: [None; MAX_ENTITIES],
-                };
+            let mut taken = Vec::new();
+            for given in &drain {
                 if given.remembered || answers.wants_features() {
-                    of.keys = foreseen.hashes(&inputs, (plan, gate), given.row);
+                    transaction.entities = foreseen.hashes(&inputs, program, given.row);
                 }
                 let assessment = match given.place {
                     Place::Taken(_) if given.is_assessed(asks) => said.next(),
@@ -125,36 +119,23 @@ impl Backfill {
                     Place::Again(place) => foreseen.again[place as usize].assessment.as_ref(),
                 };
                 if given.scored {
-                    let mut seen = None;
-                    if let Place::Taken(place) = given.place
-                        && answers.wants_features()
-                        && !given.replayed
-                    {
-                        seen = Some(answers.features.len() / plan.features.len());
-                        foreseen.rows.extend(place, &mut answers.features);
-                    }
-                    answers.push(&of, foreseen.sequence(given.place), given.replayed, seen);
+                    foreseen.answer(given, &transaction, inputs.number(given.row), &mut answers);
                     if let Some(assessment) = assessment.filter(|_| asks) {
-                        let version = match given.place {
-                            Place::Again(_) => program.version(assessment.made_with),
-                            Place::Taken(_) | Place::Refused => &version,
-                        };
-                        answers.say(assessment, version);
+                        answers.say(assessment, program.version(assessment.made_with));
                     }
                 }
                 if let Place::Taken(place) = given.place
                     && given.remembered
                 {
-                    transaction.entities = of.keys;
-                    let taken = known::Taken {
-                        id: gate.id(&text(inputs.id(given.row))),
-                        payload: foreseen.payload(&inputs, (plan, gate), (given.row, place), &mut transaction),
+                    taken.push(known::Taken {
+                        id: program.gate.id(&text(inputs.id(given.row))),
+                        payload: foreseen.payload(&inputs, program, (given.row, place), &mut transaction),
                         sequence: foreseen.sequences[place as usize],
                         assessment: assessment.cloned(),
-                    };
-                    self.engine.remember(taken);
+                    });
                 }
             }
+            self.engine.remember(taken);
         }
         Ok(Taken {
             answers: answers.into_batch(&self.entities, &self.features)?,
@@ -167,12 +148,12 @@ impl Backfill {
 fn assess(
     program: &mut Program,
     foreseen: &Foreseen,
-    block: &[Given],
+    drain: &[Given],
     asks: bool,
     assessments: &mut Vec<Assessment>,
 ) -> Result<(), TableError> {
     let mut rounded = Vec::new();
-    for (at, given) in block.iter().enumerate() {
+    for (at, given) in drain.iter().enumerate() {
         if let Place::Taken(place) = given.place
             && given.is_assessed(asks)
         {
@@ -225,14 +206,6 @@ impl Foreseen {
         })
     }
 
-    fn sequence(&self, place: Place) -> u64 {
-        match place {
-            Place::Taken(place) => self.sequences[place as usize],
-            Place::Again(place) => self.again[place as usize].sequence,
-            Place::Refused => 0,
-        }
-    }
-
     fn seen(&self, place: u32) -> Seen {
         let incomplete = self.incomplete.get(place);
         let mut missing = FeatureSet::default();
@@ -261,12 +234,35 @@ impl Foreseen {
         }
     }
 
+    /// The answer to a row, but for what its assessment says; its hashed keys stand in `transaction`.
+    fn answer(&self, given: &Given, transaction: &Transaction, row: i64, answers: &mut Answers) {
+        let of = Of {
+            input: Input::Transaction,
+            row,
+            keys: transaction.entities,
+        };
+        match given.place {
+            Place::Taken(place) => {
+                let sequence = self.sequences[place as usize];
+                let mut seen = None;
+                if answers.wants_features() && !given.replayed {
+                    let width = self.rows.width();
+                    seen = Some(answers.features.len() / width);
+                    self.rows.extend(place, &mut answers.features);
+                }
+                answers.push(&of, sequence, given.replayed, seen);
+            }
+            Place::Again(place) => answers.push(&of, self.again[place as usize].sequence, true, None),
+            Place::Refused => {}
+        }
+    }
+
     /// The hashed keys of a row, by the plan's slot.
-    fn hashes(&mut self, inputs: &Inputs, (plan, gate): (&Plan, &Gate), row: usize) -> [Option<KeyHash>; MAX_ENTITIES] {
+    fn hashes(&mut self, inputs: &Inputs, program: &Program, row: usize) -> [Option<KeyHash>; MAX_ENTITIES] {
         let mut hashes = [None; MAX_ENTITIES];
-        let entities = plan.entities.iter().zip(&mut self.keys);
+        let entities = program.plan.entities.iter().zip(&mut self.keys);
         for (hash, (entity, keys)) in hashes.iter_mut().zip(entities) {
-            let number = keys.number(gate, inputs.subjects().key(entity, row));
+            let number = keys.number(&program.gate, inputs.subjects().key(entity, row));
             *hash = keys.hash(number);
         }
         hashes
@@ -276,19 +272,15 @@ impl Foreseen {
     fn payload(
         &self,
         inputs: &Inputs,
-        (plan, gate): (&Plan, &Gate),
+        program: &Program,
         (row, place): (usize, u32),
         transaction: &mut Transaction,
     ) -> KeyHash {
         match self.odd.get(&place) {
             Some(odd) => odd.payload,
-            None => inputs.payload(plan, gate, row, transaction),
+            None => inputs.payload(&program.plan, &program.gate, row, transaction),
         }
     }
-}
-
-fn one_program() -> TableError {
-    TableError("a backfill feeds one program".to_owned())
 }
 
 /// What is asked of a transaction of an event time.
@@ -300,6 +292,13 @@ pub(super) fn mode(event_time_us: i64, score_from_us: i64) -> Mode {
 }
 
 impl Rows {
+    fn width(&self) -> usize {
+        match self {
+            Rows::Float32(rows) => rows.width(),
+            Rows::Float64(rows) => rows.width(),
+        }
+    }
+
     /// A row as a model takes it.
     fn rounded<'a>(&'a self, place: u32, room: &'a mut Vec<f32>) -> &'a [f32] {
         match self {
