@@ -32,6 +32,7 @@ from engine._native import (
     journal_show,
     journal_tail,
     journal_verify,
+    words,
 )
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "journal_tail",
     "journal_verify",
     "onnxruntime_library",
+    "words",
 ]
 
 

@@ -107,6 +107,12 @@ class Mapping:
         Raises ValueError for columns that are not there or of types that no field is read from.
         """
 
+def words() -> list[tuple[str, list[str]]]:
+    """The columns of answers and mapped rows that hold members of the wire's enums, and their words by number.
+
+    The word of 0, which is unspecified and null in answers, is empty.
+    """
+
 @final
 class Backfill:
     """An engine whose one program is fed from files, by the road that serves."""

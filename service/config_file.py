@@ -27,6 +27,7 @@ from service.config import (
     Stream,
 )
 from service.config_program import Default, Program, Rescore, Segment
+from service.config_values import ConfigError as ConfigError
 from service.config_values import Section
 
 Place = tuple[str | int, ...]
@@ -55,10 +56,6 @@ _MOVED: Final[Mapping[Place, str]] = dict.fromkeys(
 )
 # Keys of a table that has a name or a number of its own: program.<name>, identity[n].
 _NESTED: Final = ("identity", "program")
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used; one line for each thing that is wrong."""
 
 
 def read(path: Path, environment: Mapping[str, str]) -> Config:

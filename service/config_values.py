@@ -12,6 +12,10 @@ from service.files import open_to_others
 HIGHEST_RISK: Final = 100.0
 
 
+class ConfigError(ValueError):
+    """The configuration cannot be used; one line for each thing that is wrong."""
+
+
 def path_of(value: Any, info: ValidationInfo) -> Path:
     """Relative paths start at the configuration file's folder, wherever the process was started."""
     if isinstance(value, Path):

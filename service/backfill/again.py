@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import engine
-from service.backfill.parts import MANIFEST, in_words
+from service.backfill.parts import MANIFEST, in_words, writer
 from service.backfill.program import Program
 
 _KEPT: Final = ("row", "transaction_id", "event_time", "kind", "amount_minor", "currency", "label_class")
@@ -74,19 +74,19 @@ def _part(asked: tuple[Path, Path, Program, dict[str, str]]) -> int:
     if missing:
         raise ValueError(f"{source} has no column {missing[0]}: make it by fraudgate features, or backfill --features")
     unfinished = target.with_name(f".{target.name}.unfinished")
-    rows, writer = 0, None
+    rows, written = 0, None
     for batch in file.iter_batches(_BATCH_ROWS, columns=[*kept, "replayed", *program.plan.features]):
         # A retransmission saw nothing.
         batch = batch.filter(pc.invert(batch["replayed"]))
         scored = pa.record_batch(scorer.score(batch.select(list(program.plan.features))))
         columns = {name: batch[name] for name in kept} | {name: scored[name] for name in scored.schema.names}
         answered = in_words(pa.record_batch(columns))
-        if writer is None:
+        if written is None:
             schema = answered.schema.with_metadata({f"fraudgate.{name}": value for name, value in metadata.items()})
-            writer = pq.ParquetWriter(unfinished, schema, compression="zstd", compression_level=1)
-        writer.write_batch(answered)
+            written = writer(unfinished, schema)
+        written.write_batch(answered)
         rows += answered.num_rows
-    if writer is not None:
-        writer.close()
+    if written is not None:
+        written.close()
         unfinished.replace(target)
     return rows

@@ -13,8 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from features import CompiledPlan
-from service.config_file import ConfigError
-from service.config_values import Section
+from service.config_values import ConfigError, Section
 
 _READY: Final = Path(__file__).parent / "mappings"
 _UNITS: Final = {

@@ -4,12 +4,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import engine
 from features import CompiledPlan
-from service import serving
-from service.config import Config
+
+if TYPE_CHECKING:
+    from service.config import Config
 
 KNOWN_IDS: Final = 262_144
 # A plan alone has no model: every transaction is answered by a default, and the answer is not looked at.
@@ -74,11 +75,14 @@ class Program:
         }
 
 
-def served(config: Config, name: str | None, bundle: Path | None = None) -> Program:
+def served(config: "Config", name: str | None, bundle: Path | None = None) -> Program:
     """The program of a configuration, as its server has it, or with another bundle as its model.
 
     Raises ValueError where it does not say which, and where nothing can be answered.
     """
+    # What starts a server brings the client and its logs, which a plan alone does without.
+    from service import serving
+
     if name is None and len(config.program) == 1:
         (name,) = config.program
     if name is None or name not in config.program:

@@ -28,6 +28,12 @@ use crate::{
     value_error,
 };
 
+/// Columns of members, and their words by number.
+#[pyfunction]
+pub(crate) fn words() -> Vec<(&'static str, Vec<String>)> {
+    table::words()
+}
+
 /// What a file's columns mean.
 #[pyclass(frozen, module = "engine._native", name = "Mapping")]
 pub(crate) struct PyMapping(Arc<Mapping>);

@@ -12,6 +12,7 @@ mod proto;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod wide;
 
 use std::path::Path;
 

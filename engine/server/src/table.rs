@@ -20,6 +20,7 @@ mod marks;
 mod numbered;
 mod pages;
 mod rows;
+mod said;
 mod scored;
 mod value;
 mod values;
@@ -43,6 +44,7 @@ pub use keys::Keys;
 pub use mapped::{Holds, Input, Refused, map};
 pub use mapping::Mapping;
 use rows::{LabelRows, TransactionRows};
+pub use said::words;
 pub use scored::Scorer;
 pub use whole::whole;
 

@@ -26,7 +26,7 @@ pub fn agree(
     let rows = Telling::new(ensemble, features).rows();
     let expected = scored(reference, &rows, features, ROWS..=ROWS)?;
     // Alone, and among others of every number: a row must not see those beside it.
-    for sizes in [1..=1, 3..=33] {
+    for sizes in [1..=1, 3..=66] {
         let walked = scored(walker, &rows, features, sizes)?;
         if walked.len() != expected.len() {
             return Err(ModelError(format!(

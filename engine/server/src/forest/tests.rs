@@ -99,9 +99,10 @@ proptest! {
         let onnx = file(&grown, base, features).encode_to_vec();
         let manifest = manifest(&onnx, features);
         let mut reference = OnnxForest::load(&library(), &manifest, Size::Full, &onnx).unwrap();
-        let (_, mut walker) = walked(&manifest, &onnx).unwrap();
+        let walkers = || walked(&manifest, &onnx).unwrap().1;
+        let (mut walker, mut narrow) = (walkers(), walkers().narrow());
         let mut random = Random(!seed);
-        for n in [1, 2, 3, 7, 16, 64, 129] {
+        for n in [1, 2, 3, 7, 16, 31, 64, 129] {
             let rows: Vec<f32> = (0..n * features).map(|_| random.value()).collect();
             let plain: Vec<u32> = rows
                 .chunks(features)
@@ -109,6 +110,7 @@ proptest! {
                 .collect();
             prop_assert_eq!(&scored(&mut reference, &rows, n), &plain);
             prop_assert_eq!(&scored(&mut walker, &rows, n), &plain);
+            prop_assert_eq!(&scored(&mut narrow, &rows, n), &plain);
         }
         prop_assert_eq!(load(&library(), &manifest, Size::Full, &onnx).unwrap().runner(), Runner::Walker);
     }

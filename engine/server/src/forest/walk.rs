@@ -12,12 +12,13 @@ use super::{
     check_rows,
     graph::{Ensemble, Node, Tree, Unwalkable},
     lone::Lone,
+    wide::{self, Splits, Wide},
 };
 
 /// Leaves of a tree at most: a bit each.
 pub const LEAVES: usize = 32;
 
-/// Rows that are walked together at most.
+/// Rows that are walked together at most, where registers are not wide.
 const ROWS: usize = 16;
 
 /// A forest that is walked.
@@ -32,6 +33,7 @@ pub struct Walker {
     base: f32,
     /// The same splits, for a row that comes alone.
     lone: Lone,
+    wide: Option<Wide>,
     /// The rows under way, column by column; see [`Walker::turn`].
     columns: Vec<f32>,
 }
@@ -53,7 +55,8 @@ impl Walker {
             leaves: Vec::new(),
             base: ensemble.base,
             lone: Lone::default(),
-            columns: vec![0.0; 2 * features * ROWS],
+            wide: Wide::found(),
+            columns: vec![0.0; 2 * features * wide::ROWS],
         };
         for (number, tree) in ensemble.trees.iter().enumerate() {
             let leaves = tree.0.len() - tree.splits().count();
@@ -71,6 +74,12 @@ impl Walker {
         let trees = begins.zip(&walker.ends).map(|(begin, &end)| &walker.splits[begin..end]);
         walker.lone = Lone::new(trees);
         Ok(walker)
+    }
+
+    /// The same on a machine whose registers are not wide.
+    #[cfg(test)]
+    pub fn narrow(self) -> Walker {
+        Walker { wide: None, ..self }
     }
 
     /// Takes in the splits under a node and its leaves, which are numbered from `next`, and gives the bits of these.
@@ -129,6 +138,23 @@ impl Walker {
                 *sum += weights[first % LEAVES];
             }
         }
+        self.based(&sums, rows, log_odds);
+    }
+
+    /// The same on wide registers, `V` of them, for at most `R` rows.
+    fn walk_wide<const V: usize, const R: usize>(&mut self, wide: Wide, rows: &[f32], log_odds: &mut Vec<f32>) {
+        self.turn::<R>(rows);
+        let forest = Splits {
+            splits: &self.splits,
+            ends: &self.ends,
+            leaves: &self.leaves,
+        };
+        let sums = wide.walk::<V>(forest, &self.columns);
+        self.based(sums.as_flattened(), rows, log_odds);
+    }
+
+    /// The scores of these rows, whose sums stand first.
+    fn based(&self, sums: &[f32], rows: &[f32], log_odds: &mut Vec<f32>) {
         let scored = rows.len() / self.features;
         log_odds.extend(sums[..scored].iter().map(|sum| sum + self.base));
     }
@@ -147,18 +173,22 @@ impl Forest for Walker {
     fn score(&mut self, rows: &[f32], n: usize, log_odds: &mut Vec<f32>) -> Result<(), ForestFailure> {
         check_rows(rows, n, self.features)?;
         log_odds.reserve(n);
-        for piece in rows.chunks(ROWS * self.features) {
-            match piece.len() / self.features {
-                ..=2 => {
+        let most = if self.wide.is_some() { wide::ROWS } else { ROWS };
+        for piece in rows.chunks(most * self.features) {
+            match (piece.len() / self.features, self.wide) {
+                (..=2, _) => {
                     for row in piece.chunks_exact(self.features) {
                         self.turn::<1>(row);
                         let columns = &self.columns[..2 * self.features];
                         log_odds.push(self.lone.walk(columns, &self.leaves) + self.base);
                     }
                 }
-                3..=4 => self.walk::<4>(piece, log_odds),
-                5..=8 => self.walk::<8>(piece, log_odds),
-                _ => self.walk::<ROWS>(piece, log_odds),
+                (3..=4, _) => self.walk::<4>(piece, log_odds),
+                (5..=8, None) => self.walk::<8>(piece, log_odds),
+                (9.., None) => self.walk::<ROWS>(piece, log_odds),
+                (5..=16, Some(wide)) => self.walk_wide::<1, 16>(wide, piece, log_odds),
+                (17..=32, Some(wide)) => self.walk_wide::<2, 32>(wide, piece, log_odds),
+                (33.., Some(wide)) => self.walk_wide::<4, { wide::ROWS }>(wide, piece, log_odds),
             }
         }
         Ok(())

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
-    StringArray, UInt64Array,
-    builder::{BinaryBuilder, Float64Builder, ListBuilder, StringBuilder},
+    ArrayRef, BooleanArray, FixedSizeBinaryArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    UInt64Array, builder::BinaryBuilder,
 };
 use arrow_schema::{Field, Schema};
 use fraudgate_core::{
-    assessment::{Assessment, Numbers, Version},
-    features::FeatureSet,
+    assessment::{Assessment, Version},
     transaction::{KeyHash, MAX_ENTITIES},
     wire,
 };
 use prost::Message;
 
-use super::{Input, Precision, Refused, TableError};
+use super::{Input, Precision, Refused, TableError, said::Said};
 
 /// What is asked beside the order of things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,21 +52,6 @@ pub(super) struct Answers {
     pub features: Vec<f64>,
 }
 
-/// What assessments say.
-#[derive(Default)]
-struct Said {
-    numbers: Vec<Numbers>,
-    fraud_probabilities: Float64Builder,
-    risk_scores: Float64Builder,
-    missing: Names,
-    incomplete: Names,
-    dropped: Names,
-}
-
-/// Lists of names.
-#[derive(Default)]
-struct Names(ListBuilder<StringBuilder>);
-
 impl Answers {
     pub fn new(wanted: Wanted, rows: usize) -> Answers {
         Answers {
@@ -76,7 +59,7 @@ impl Answers {
             rows: Vec::with_capacity(rows),
             sequences: Vec::with_capacity(rows),
             replayed: Vec::with_capacity(rows),
-            said: Said::default(),
+            said: Said::new(if wanted.assessments { rows } else { 0 }),
             bytes: BinaryBuilder::new(),
             seen: Vec::with_capacity(rows),
             keys: Vec::new(),
@@ -102,15 +85,7 @@ impl Answers {
     /// What an assessment says; `version` is the one it was made with.
     pub fn say(&mut self, assessment: &Assessment, version: &Version) {
         if self.wanted.assessments {
-            let said = &mut self.said;
-            let scores = assessment.tier.scores();
-            said.numbers.push(assessment.numbers());
-            said.fraud_probabilities
-                .append_option(scores.map(|scores| scores.fraud_probability));
-            said.risk_scores.append_option(scores.map(|scores| scores.risk_score));
-            said.missing.push(names(&assessment.missing, version));
-            said.incomplete.push(names(&assessment.incomplete, version));
-            said.dropped.push(assessment.dropped_attributes(version));
+            self.said.push(assessment, version);
         }
         if self.wanted.bytes {
             self.bytes.append_value(assessment.to_wire(version).encode_to_vec());
@@ -120,20 +95,7 @@ impl Answers {
     /// The same of one as it is sent.
     pub fn say_sent(&mut self, assessment: &wire::Assessment) {
         if self.wanted.assessments {
-            let said = &mut self.said;
-            said.numbers.push(Numbers {
-                verdict: assessment.verdict,
-                policy_verdict: assessment.policy_verdict,
-                r#override: assessment.r#override,
-                tier: assessment.tier,
-                cause: assessment.cause,
-                lateness: assessment.lateness,
-            });
-            said.fraud_probabilities.append_option(assessment.fraud_probability);
-            said.risk_scores.append_option(assessment.risk_score);
-            said.missing.push(assessment.missing_features.iter());
-            said.incomplete.push(assessment.incomplete_features.iter());
-            said.dropped.push(assessment.dropped_attributes.iter());
+            self.said.push_sent(assessment);
         }
         if self.wanted.bytes {
             self.bytes.append_value(assessment.encode_to_vec());
@@ -147,21 +109,7 @@ impl Answers {
         put("sequence", Arc::new(UInt64Array::from(self.sequences)));
         put("replayed", Arc::new(BooleanArray::from(self.replayed)));
         if self.wanted.assessments {
-            let mut said = self.said;
-            let numbers = |of: fn(&Numbers) -> i32| -> ArrayRef {
-                Arc::new(Int32Array::from_iter_values(said.numbers.iter().map(of)))
-            };
-            put("verdict", numbers(|numbers| numbers.verdict));
-            put("policy_verdict", numbers(|numbers| numbers.policy_verdict));
-            put("override", numbers(|numbers| numbers.r#override));
-            put("tier", numbers(|numbers| numbers.tier));
-            put("cause", numbers(|numbers| numbers.cause));
-            put("lateness", numbers(|numbers| numbers.lateness));
-            put("fraud_probability", Arc::new(said.fraud_probabilities.finish()));
-            put("risk_score", Arc::new(said.risk_scores.finish()));
-            put("missing_features", Arc::new(said.missing.0.finish()));
-            put("incomplete_features", Arc::new(said.incomplete.0.finish()));
-            put("dropped_attributes", Arc::new(said.dropped.0.finish()));
+            self.said.finish(&mut put)?;
         }
         if self.wanted.bytes {
             put("assessment", Arc::new(self.bytes.finish()));
@@ -219,17 +167,6 @@ pub fn refused_batch(refused: &[Refused]) -> Result<RecordBatch, TableError> {
             Arc::new(StringArray::from_iter_values(refused.iter().map(|one| &one.reason))),
         ),
     ])
-}
-
-fn names<'a>(set: &'a FeatureSet, version: &'a Version) -> impl Iterator<Item = &'a String> {
-    set.iter().map(|feature| &version.features[feature])
-}
-
-impl Names {
-    fn push<'a>(&mut self, names: impl Iterator<Item = &'a String>) {
-        names.for_each(|name| self.0.values().append_value(name));
-        self.0.append(true);
-    }
 }
 
 fn batch(columns: Vec<(String, ArrayRef)>) -> Result<RecordBatch, TableError> {

@@ -66,16 +66,21 @@ impl<'a> Cells<'a> {
     pub fn each(&self, mut take: impl FnMut(Cell<'a>)) {
         let array = self.array;
         macro_rules! each {
-            ($values:expr, $cell:expr) => {
-                for row in 0..array.len() {
-                    take(match array.is_null(row) {
-                        true => Cell::Null,
-                        false => $cell($values.value(row).into()),
-                    });
+            ($values:expr, $cell:expr) => {{
+                let values = $values;
+                match values.nulls() {
+                    None => (0..values.len()).for_each(|row| take($cell(values.value(row).into()))),
+                    Some(nulls) => (0..values.len()).for_each(|row| match nulls.is_null(row) {
+                        true => take(Cell::Null),
+                        false => take($cell(values.value(row).into())),
+                    }),
                 }
-            };
+            }};
         }
         match array.data_type() {
+            DataType::Int8 => each!(array.as_primitive::<Int8Type>(), Cell::Whole),
+            DataType::Int16 => each!(array.as_primitive::<Int16Type>(), Cell::Whole),
+            DataType::Int32 => each!(array.as_primitive::<Int32Type>(), Cell::Whole),
             DataType::Int64 => each!(array.as_primitive::<Int64Type>(), Cell::Whole),
             DataType::Boolean => each!(array.as_boolean(), Cell::Boolean),
             DataType::Float64 => each!(array.as_primitive::<Float64Type>(), Cell::Real),

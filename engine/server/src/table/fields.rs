@@ -5,7 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch,
     builder::{Int32Builder, Int64Builder},
+    cast::AsArray,
 };
+use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Field, Schema};
 use fraudgate_core::currency::Currency;
 
@@ -49,9 +51,9 @@ impl<'a> Fields<'a> {
     }
 
     /// When rows happened, and their places in the order, where these are others.
-    pub fn put_times(&mut self, times: Vec<i64>, orders: Option<Vec<i64>>) {
-        let times: ArrayRef = Arc::new(Int64Array::from(times));
-        let orders = orders.map_or_else(|| times.clone(), |orders| Arc::new(Int64Array::from(orders)));
+    pub fn put_times(&mut self, times: ScalarBuffer<i64>, orders: Option<ScalarBuffer<i64>>) {
+        let times: ArrayRef = Arc::new(Int64Array::new(times, None));
+        let orders = orders.map_or_else(|| times.clone(), |orders| Arc::new(Int64Array::new(orders, None)));
         self.put("event_time_us", times);
         self.put("order_us", orders);
     }
@@ -97,22 +99,34 @@ impl<'a> Fields<'a> {
     }
 
     /// Times, and the offsets that their texts state.
-    pub fn event_times(&mut self, mapping: &Mapping) -> Result<(Vec<i64>, Vec<Option<i32>>), TableError> {
+    pub fn event_times(&mut self, mapping: &Mapping) -> Result<(ScalarBuffer<i64>, Vec<Option<i32>>), TableError> {
+        if !matches!(mapping.utc_offset, UtcOffset::EventTime) {
+            return Ok((self.required_times(&mapping.event_time)?, Vec::new()));
+        }
         let (mut times, mut offsets) = (Vec::with_capacity(self.taken.len()), Vec::new());
-        let states = matches!(mapping.utc_offset, UtcOffset::EventTime);
         self.times(&mapping.event_time, |us, offset| {
             times.push(us);
-            if states {
-                offsets.push(offset);
-            }
+            offsets.push(offset);
         })?;
-        Ok((times, offsets))
+        Ok((times.into(), offsets))
     }
 
-    pub fn required_times(&mut self, time: &Time) -> Result<Vec<i64>, TableError> {
+    pub fn required_times(&mut self, time: &Time) -> Result<ScalarBuffer<i64>, TableError> {
+        if time.unit_us == 1
+            && time.origin_us == 0
+            && let Some(times) = self.longs(&time.column)
+            && times.null_count() == 0
+        {
+            return Ok(times.values().clone());
+        }
         let mut times = Vec::with_capacity(self.taken.len());
         self.times(time, |us, _| times.push(us))?;
-        Ok(times)
+        Ok(times.into())
+    }
+
+    /// A column that holds what is asked for as it stands.
+    fn longs(&self, column: &str) -> Option<&'a Int64Array> {
+        self.batch.column_by_name(column)?.as_primitive_opt()
     }
 
     fn times(&mut self, time: &Time, mut take: impl FnMut(i64, Option<i32>)) -> Result<(), TableError> {
@@ -212,6 +226,13 @@ impl<'a> Fields<'a> {
                 let Some(currency) = Currency::parse(code) else {
                     return Err(TableError(format!("mapping: amount: currency: {UNKNOWN}")));
                 };
+                if amount.minor
+                    && let Some(units) = self.longs(&amount.column)
+                {
+                    let units = units.clone();
+                    self.put(name, Arc::new(units));
+                    return Ok(());
+                }
                 let read = |cell: Cell| value::minor_units(amount, currency, cell);
                 self.read(&amount.column, read, |units| minor.append_option(units))?;
             }
