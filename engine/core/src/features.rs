@@ -4,9 +4,9 @@
 //! stands in major units: exact integers of minor units first, one division last.
 
 use crate::{
-    history::{Reading, When},
-    plan::{EntityLayout, MAX_FEATURES, OwnOp, Plan, WindowFeature, WindowOp},
-    transaction::{AmountMinor, Transaction},
+    history::{Reading, Run, When},
+    plan::{Column, EntityLayout, MAX_FEATURES, OwnOp, Plan, WindowFeature, WindowOp},
+    transaction::{AmountMinor, EventTime, Kind, Transaction},
 };
 
 /// A set of features by their place in the row.
@@ -67,9 +67,10 @@ impl FeatureSet {
 }
 
 /// How a transaction stands to what was folded before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lateness {
     /// It did not come out of order.
+    #[default]
     InOrder,
     /// One of its entities holds an event with a later event time.
     Late,
@@ -78,7 +79,7 @@ pub enum Lateness {
 }
 
 /// What is said of a row beside its values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Features that had nothing to be computed from.
     pub missing: FeatureSet,
@@ -94,6 +95,25 @@ impl Seen {
     /// Whether it came too late to be folded.
     pub fn is_beyond(&self) -> bool {
         self.lateness == Lateness::Beyond
+    }
+}
+
+/// What a window can see of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Event {
+    pub event_time: EventTime,
+    pub kind: Kind,
+    pub amount: Option<AmountMinor>,
+}
+
+impl From<&Transaction> for Event {
+    fn from(t: &Transaction) -> Event {
+        Event {
+            event_time: t.event_time,
+            kind: t.kind,
+            amount: t.amount,
+        }
     }
 }
 
@@ -139,14 +159,14 @@ pub(crate) fn windows(
     plan: &Plan,
     layout: &EntityLayout,
     reading: &Reading,
-    t: &Transaction,
+    event: Event,
     row: &mut [f64],
     seen: &mut Seen,
 ) {
     let scale = plan.currency.scale();
     for feature in &layout.features {
         let known = !reading.reaches_back() || !is_bounded(feature) || !reading.is_incomplete(feature);
-        match window(feature, reading, t, scale).filter(|_| known) {
+        match window(feature, feature.op, reading, event, scale).filter(|_| known) {
             Some(value) => put(row, feature.feature, value, &mut seen.missing),
             None => {
                 row[feature.feature] = f64::NAN;
@@ -162,6 +182,59 @@ pub(crate) fn windows(
     }
 }
 
+/// Features over a key's history of a run of its events, to the bit as [`windows`] gives them of one after the other: of each
+/// event the values in the layout's order. `incomplete` takes what is said of events, through the last of which there is
+/// anything to say.
+pub(crate) fn run(plan: &Plan, layout: &EntityLayout, run: &Run, values: &mut [f64], incomplete: &mut Vec<FeatureSet>) {
+    let scale = plan.currency.scale();
+    for (place, feature) in layout.features.iter().enumerate() {
+        let mut say = |at: usize| {
+            if incomplete.len() <= at {
+                incomplete.resize(at + 1, FeatureSet::default());
+            }
+            incomplete[at].insert(feature.feature);
+        };
+        let mut values = values[place..].iter_mut().step_by(layout.features.len());
+        // Events are in order of time.
+        let known = match is_bounded(feature) {
+            true => run.first_known(feature),
+            false => 0,
+        };
+        for (at, value) in values.by_ref().take(known).enumerate() {
+            *value = f64::NAN;
+            say(at);
+        }
+        // What it computes is looked at once, before all events.
+        let seen = (run, known, values);
+        match feature.op {
+            WindowOp::Count(Column::Rows) => each((feature, WindowOp::Count(Column::Rows)), scale, seen, say),
+            WindowOp::Count(count) => each((feature, WindowOp::Count(count)), scale, seen, say),
+            WindowOp::Sum(sum) => each((feature, WindowOp::Sum(sum)), scale, seen, say),
+            WindowOp::Mean { sum, present } => each((feature, WindowOp::Mean { sum, present }), scale, seen, say),
+            WindowOp::Risk { count, frauds } => each((feature, WindowOp::Risk { count, frauds }), scale, seen, say),
+            op @ (WindowOp::Min(_) | WindowOp::Max(_) | WindowOp::SinceLast(_) | WindowOp::SinceFirst(_)) => {
+                each((feature, op), scale, seen, say)
+            }
+        }
+    }
+}
+
+/// A feature of a run's events from one on.
+#[inline(always)]
+fn each<'a>(
+    (feature, op): (&WindowFeature, WindowOp),
+    scale: i64,
+    (run, from, values): (&Run, usize, impl Iterator<Item = &'a mut f64>),
+    mut say: impl FnMut(usize),
+) {
+    for (at, ((event, reading), value)) in (from..).zip(run.readings(from).zip(values)) {
+        *value = window(feature, op, &reading, event, scale).unwrap_or_else(|| {
+            say(at);
+            f64::NAN
+        });
+    }
+}
+
 /// Whether a feature's window has a beginning.
 fn is_bounded(feature: &WindowFeature) -> bool {
     !matches!(feature.op, WindowOp::SinceLast(_) | WindowOp::SinceFirst(_))
@@ -170,10 +243,10 @@ fn is_bounded(feature: &WindowFeature) -> bool {
 /// One feature's value; NaN when there is nothing to compute it from, `None` when that is not known. That its window begins
 /// where events may be unknown is for the caller to see.
 #[inline(always)]
-fn window(feature: &WindowFeature, reading: &Reading, t: &Transaction, scale: i64) -> Option<f64> {
+fn window(feature: &WindowFeature, op: WindowOp, reading: &Reading, t: Event, scale: i64) -> Option<f64> {
     let is_counted = feature.inclusive && feature.kinds.contains(t.kind);
     let amount = t.amount.filter(|_| is_counted);
-    Some(match feature.op {
+    Some(match op {
         WindowOp::Count(count) => (reading.count(feature, count) + i64::from(is_counted)) as f64,
         WindowOp::Sum(sum) => {
             reading.sum(feature, sum).wrapping_add(amount.map_or(0, |own| own.0)) as f64 / scale as f64
@@ -211,7 +284,7 @@ fn window(feature: &WindowFeature, reading: &Reading, t: &Transaction, scale: i6
     })
 }
 
-fn since(when: When, t: &Transaction) -> Option<f64> {
+fn since(when: When, t: Event) -> Option<f64> {
     match when {
         When::At(time) => Some(t.event_time.0.saturating_sub(time.0) as f64 / 1e6),
         When::Never => Some(f64::NAN),

@@ -17,6 +17,7 @@ mod lent;
 mod prefetch;
 mod reading;
 mod ring;
+mod run;
 mod side;
 mod sweep;
 mod tiles;
@@ -29,9 +30,10 @@ use entity::EntityHistory;
 use erased::Erased;
 pub use ledger::Live;
 pub(crate) use reading::{Reading, When};
+pub(crate) use run::Run;
 
 use crate::{
-    features::{self, FeatureSet, Lateness, Seen},
+    features::{self, Event, Lateness, Seen},
     plan::Plan,
     transaction::{EventTime, KeyHash, Labelled, Transaction},
 };
@@ -123,12 +125,7 @@ impl History {
     /// Writes the transaction's features, in plan order, as the state stands before it is folded. A feature without a value
     /// is NaN. `row` has a place for every feature. Only caches change.
     pub fn see(&mut self, plan: &Plan, t: &Transaction, row: &mut [f64]) -> Seen {
-        let mut seen = Seen {
-            missing: FeatureSet::default(),
-            incomplete: FeatureSet::default(),
-            approximate: FeatureSet::default(),
-            lateness: Lateness::InOrder,
-        };
+        let mut seen = Seen::default();
         features::own(plan, t, row, &mut seen.missing);
         let beyond = self.is_beyond(plan, t.event_time);
         if beyond {
@@ -146,7 +143,7 @@ impl History {
                         seen.lateness = Lateness::Late;
                     }
                     reading.is_unknown_through(erased.through(key));
-                    features::windows(plan, layout, &reading, t, row, &mut seen);
+                    features::windows(plan, layout, &reading, Event::from(t), row, &mut seen);
                 }
             }
         }

@@ -11,6 +11,7 @@ mod column;
 mod exchange;
 mod fields;
 mod folder;
+mod groups;
 mod inputs;
 mod keyed;
 mod keys;

@@ -4,9 +4,9 @@
 
 use super::{Bounds, entity::EntityHistory};
 use crate::{
-    features::{self, FeatureSet, Lateness, Seen},
+    features::{self, Event, FeatureSet, Lateness, Seen},
     plan::{EntityLayout, Plan},
-    transaction::{EventTime, KeyHash, Labelled, Transaction},
+    transaction::{EventTime, KeyHash, Labelled},
 };
 
 /// What the one key is called here: it is alone, so it needs no name of its own.
@@ -23,6 +23,8 @@ pub struct Alone<'a> {
     watermark: EventTime,
     pub(super) entity: EntityHistory,
     rows: Vec<usize>,
+    /// Likewise of a run's events.
+    run_rows: Vec<usize>,
 }
 
 impl<'a> Alone<'a> {
@@ -34,6 +36,7 @@ impl<'a> Alone<'a> {
             watermark: EventTime(i64::MIN),
             entity: EntityHistory::of_one_key(layout, complete_since, Bounds::NONE),
             rows: vec![0; layout.offsets.len()],
+            run_rows: Vec::new(),
         }
     }
 
@@ -66,13 +69,8 @@ impl<'a> Alone<'a> {
 
     /// Writes the features that a transaction of the key sees into their places of `row`, then folds it in.
     #[inline]
-    pub fn take(&mut self, t: &Transaction, row: &mut [f64]) -> Seen {
-        let mut seen = Seen {
-            missing: FeatureSet::default(),
-            incomplete: FeatureSet::default(),
-            approximate: FeatureSet::default(),
-            lateness: Lateness::InOrder,
-        };
+    pub fn take(&mut self, t: Event, row: &mut [f64]) -> Seen {
+        let mut seen = Seen::default();
         if t.event_time.0 < self.watermark.0.saturating_sub(self.plan.lateness_us) {
             seen.lateness = Lateness::Beyond;
             features::unknown(self.layout, row, &mut seen.missing);
@@ -89,4 +87,22 @@ impl<'a> Alone<'a> {
         }
         seen
     }
+    /// The same of a run: events in order of time, before none of which another key's event was later. Takes as many as can be
+    /// at once, and gives how many; none where the first has to be taken alone. `values` takes what each of these events sees,
+    /// in the layout's order, and `incomplete` what is said of them, through the last of which there is anything
+    /// to say.
+    pub fn take_run(&mut self, events: &[Event], values: &mut Vec<f64>, incomplete: &mut Vec<FeatureSet>) -> usize {
+        incomplete.clear();
+        let Some(run) = self.entity.run(self.layout, KEY, events, &mut self.run_rows) else {
+            return 0;
+        };
+        let taken = run.events().len();
+        values.resize(taken * self.layout.features.len(), f64::NAN);
+        features::run(self.plan, self.layout, &run, values, incomplete);
+        self.reach(events[taken - 1].event_time);
+        taken
+    }
 }
+
+#[cfg(test)]
+mod tests;

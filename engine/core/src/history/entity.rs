@@ -191,11 +191,7 @@ impl EntityHistory {
         self.trim_if_due(layout, number);
         self.added.clear();
         for measure in &layout.measures {
-            self.added.push(match *measure {
-                Measure::Count(kinds) => i64::from(kinds.contains(kind)),
-                Measure::Sum(kinds) => amount.filter(|_| kinds.contains(kind)).map_or(0, |amount| amount.0),
-                Measure::Present(kinds) => i64::from(amount.is_some() && kinds.contains(kind)),
-            });
+            self.added.push(measure.of(kind, amount));
         }
         let is_blank = layout.blanks && amount.is_none();
         let head = self.keys.at_mut(number);
@@ -359,7 +355,7 @@ impl EntityHistory {
 }
 
 /// Finds the rows at which windows begin and end. Most are found where they were found last, or a little further.
-fn find_rows(layout: &EntityLayout, ring: &mut Ring, t: EventTime, rows: &mut [usize]) {
+pub(super) fn find_rows(layout: &EntityLayout, ring: &mut Ring, t: EventTime, rows: &mut [usize]) {
     let mut hints = ring.hints;
     let mut unused = hints.iter_mut();
     let mut near = ring.last();

@@ -77,6 +77,14 @@ impl<'a> Reading<'a> {
         self.reaches_back = self.t.0.saturating_sub(self.layout.retention_us) < self.since;
     }
 
+    /// What it says at another time, with rows at the layout's offsets of its own.
+    #[inline(always)]
+    pub(super) fn moved(&self, t: EventTime, rows: &'a [usize]) -> Reading<'a> {
+        let mut reading = Reading { t, rows, ..*self };
+        reading.is_unknown_through(EventTime(reading.since));
+        reading
+    }
+
     fn moment(&self, offset: usize) -> i64 {
         self.t.0.saturating_sub(self.layout.offsets[offset])
     }

@@ -4,6 +4,7 @@
 //! buffer whose live part moves toward the end; the row before the first live one is the base that differences start from.
 //! Sums wrap: differences of what is live stay exact (at most 2^16 amounts of at most 10^14).
 
+mod append;
 mod bytes;
 mod room;
 mod search;
@@ -273,6 +274,8 @@ mod tests {
                 if list.is_empty() { continue; }
                 for bound in -1..51 {
                     let row = ring.position(bound, hint.index(2 * ring.last() + 2));
+                    let before = ring.position(bound - 7, 0);
+                    prop_assert_eq!(ring.forward(bound, before), row);
                     let count = list.partition_point(|&(time, _)| time <= bound);
                     prop_assert_eq!(row - ring.base(), count);
                     let sum = list[..count].iter().fold(0_i64, |sum, &(_, amount)| sum.wrapping_add(amount));

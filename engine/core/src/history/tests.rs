@@ -1,7 +1,10 @@
 //! What a transaction sees of a history says so: late or beyond, missing or incomplete.
 
 use super::*;
-use crate::transaction::{AmountMinor, Kind, MAX_ENTITIES, MAX_NUMBERS};
+use crate::{
+    features::FeatureSet,
+    transaction::{AmountMinor, Kind, MAX_ENTITIES, MAX_NUMBERS},
+};
 
 const LATENESS: i64 = 100;
 

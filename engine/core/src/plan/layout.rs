@@ -1,7 +1,7 @@
 //! What each entity's history must hold for its features, and where each feature reads it.
 
 use super::declared::{Aggregate, AggregateOp};
-use crate::transaction::Kinds;
+use crate::transaction::{AmountMinor, Kind, Kinds};
 
 /// A feature of the transaction's own fields.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +112,18 @@ pub enum Measure {
     Sum(Kinds),
     /// Events with an amount.
     Present(Kinds),
+}
+
+impl Measure {
+    /// What an event adds.
+    #[inline]
+    pub fn of(self, kind: Kind, amount: Option<AmountMinor>) -> i64 {
+        match self {
+            Measure::Count(kinds) => i64::from(kinds.contains(kind)),
+            Measure::Sum(kinds) => amount.filter(|_| kinds.contains(kind)).map_or(0, |amount| amount.0),
+            Measure::Present(kinds) => i64::from(amount.is_some() && kinds.contains(kind)),
+        }
+    }
 }
 
 /// What one entity's histories hold.

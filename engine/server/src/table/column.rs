@@ -1,7 +1,8 @@
 //! Columns of a table, found by name and read as the few types that the door takes.
 
 use arrow_array::{
-    Array, BooleanArray, Float64Array, Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
+    Array, BooleanArray, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, LargeStringArray, RecordBatch,
+    StringArray,
     cast::AsArray,
     types::{
         ArrowPrimitiveType, Float32Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
@@ -26,6 +27,8 @@ pub(super) enum Ids {
     LargeText(LargeStringArray),
     Numbers(Int64Array),
     Ints(Int32Array),
+    Shorts(Int16Array),
+    Bytes(Int8Array),
 }
 
 /// Numbers as a plan declares them.
@@ -101,8 +104,8 @@ impl Columns<'_> {
         match column.data_type() {
             DataType::Utf8 => Ok(Ids::Text(column.as_string().clone())),
             DataType::LargeUtf8 => Ok(Ids::LargeText(column.as_string().clone())),
-            DataType::Int8 => Ok(Ids::Ints(column.as_primitive::<Int8Type>().unary(i32::from))),
-            DataType::Int16 => Ok(Ids::Ints(column.as_primitive::<Int16Type>().unary(i32::from))),
+            DataType::Int8 => Ok(Ids::Bytes(column.as_primitive().clone())),
+            DataType::Int16 => Ok(Ids::Shorts(column.as_primitive().clone())),
             DataType::Int32 => Ok(Ids::Ints(column.as_primitive().clone())),
             kind if kind.is_integer() => Ok(Ids::Numbers(self.integers(name, column)?)),
             other => self.error(name, format!("is {other}; must be strings or whole numbers")),
@@ -137,7 +140,7 @@ impl Ids {
     pub fn are_texts(&self) -> bool {
         match self {
             Ids::Text(_) | Ids::LargeText(_) => true,
-            Ids::Numbers(_) | Ids::Ints(_) => false,
+            Ids::Numbers(_) | Ids::Ints(_) | Ids::Shorts(_) | Ids::Bytes(_) => false,
         }
     }
 
@@ -145,6 +148,8 @@ impl Ids {
         match self {
             Ids::Text(texts) => texts.is_valid(row).then(|| Id::Text(texts.value(row))),
             Ids::LargeText(texts) => texts.is_valid(row).then(|| Id::Text(texts.value(row))),
+            Ids::Bytes(numbers) => numbers.is_valid(row).then(|| Id::Number(numbers.value(row).into())),
+            Ids::Shorts(numbers) => numbers.is_valid(row).then(|| Id::Number(numbers.value(row).into())),
             Ids::Ints(numbers) => numbers.is_valid(row).then(|| Id::Number(numbers.value(row).into())),
             Ids::Numbers(numbers) => numbers.is_valid(row).then(|| Id::Number(numbers.value(row))),
         }

@@ -4,29 +4,35 @@
 use std::ops::Range;
 
 use fraudgate_core::{
-    features::Seen,
+    features::{self, FeatureSet, Seen},
     history::Alone,
     plan::{EntityLayout, Plan},
     transaction::{AmountMinor, EventTime, Kind, Labelled},
 };
 
-use super::{numbered::NO_KEY, rows, values::Value};
+use super::{
+    groups::Groups,
+    numbered::NO_KEY,
+    values::{Section, Value, Values},
+};
 
-/// In how many passes over all rows they are put together, about, where they are more than the least that there is room for.
-const PASSES: usize = 12;
+/// The most events of a key that are taken at once: what they see stays in the first cache.
+const A_RUN: usize = 256;
 
-/// Events that there is always room for: what second caches hold.
-const LEAST_ROOM: usize = 1 << 16;
+/// Events that are looked for at once.
+const A_FEW: usize = 64;
 
 /// An amount that there is not.
 pub(super) const NO_AMOUNT: i64 = -1;
 
-/// What a window can see of a transaction, as small as it is, since it is moved.
+/// An event of a key.
 #[derive(Clone, Copy)]
 struct Event {
     time: EventTime,
     amount: i64,
     row: u32,
+    /// Where what it sees goes.
+    slot: u32,
     kind: Kind,
     /// Whether one before it has a later event time.
     is_late: bool,
@@ -40,17 +46,28 @@ pub(super) struct Told {
     pub watermark: EventTime,
 }
 
-/// The events of one entity, by key: of as many keys at a time as there is room for. Its memory is used again and again, for
-/// fresh memory costs as much as what is done with it, and what is small stays in the caches while it is filled.
-pub(super) struct Keyed<T> {
-    room: usize,
+/// The events of one entity, by key: of a group of keys at a time. Its memory is used again and again, for fresh memory costs
+/// as much as what is done with it, and what is small stays in the caches while it is filled.
+#[derive(Default)]
+pub(super) struct Keyed {
+    groups: Groups,
     events: Vec<Event>,
-    /// Of each key where its events end: first where those end that precede them, and in the end their own.
+    /// Of each key of the group where its events end.
     ends: Vec<usize>,
-    /// What the events saw, one after the other.
-    seen: Vec<T>,
+    /// By block of rows and group the next slot.
+    slots: Vec<u32>,
     /// Rows that are late, in their order, with the newest event time of any before them.
     late: Vec<(u32, EventTime)>,
+    run: Run,
+}
+
+/// Events that are taken at once, and what they see.
+#[derive(Default)]
+struct Run {
+    events: Vec<features::Event>,
+    /// Of each event the features, in the layout's order.
+    values: Vec<f64>,
+    incomplete: Vec<FeatureSet>,
 }
 
 /// Who knows what keys did before the rows.
@@ -78,169 +95,160 @@ pub(super) trait Table {
     fn len(&self) -> usize;
     /// When one happened.
     fn time(&self, at: usize) -> EventTime;
-    /// Its kind, and its amount or none.
-    fn fields(&self, at: usize) -> (Kind, i64);
+    /// Its kind.
+    fn kind(&self, at: usize) -> Kind;
+    /// Its amount, or none.
+    fn amount(&self, at: usize) -> i64;
 }
 
 /// Where what rows see goes.
 pub(super) trait Rows {
     /// What features are kept as.
     type Value: Value;
-    /// Takes the features of a layout of a row, in the layout's order.
-    fn put(&mut self, layout: &EntityLayout, row: u32, features: &[Self::Value]);
-    /// Takes what is said of them.
+    /// The features.
+    fn values(&mut self) -> &mut Values<Self::Value>;
+    /// Takes what is said of them, if there is anything to say.
     fn mark(&mut self, row: u32, seen: &Seen);
 }
 
-impl<T: Value> Keyed<T> {
+impl Keyed {
     /// For the rows of some tables, one after the other, and after others with event times up to `watermark`.
-    pub fn of(tables: &[impl Table], mut watermark: EventTime) -> Keyed<T> {
+    pub fn of(tables: &[impl Table], mut watermark: EventTime) -> Keyed {
         let mut late = Vec::new();
         let times = tables
             .iter()
             .flat_map(|table| (0..table.len()).map(|at| table.time(at)));
-        let mut rows = 0;
-        for time in times {
+        for (row, time) in (0..).zip(times) {
             if time < watermark {
-                late.push((rows, watermark));
+                late.push((row, watermark));
             }
             watermark = watermark.max(time);
-            rows += 1;
         }
         Keyed {
-            room: (rows as usize / PASSES).max(LEAST_ROOM),
-            events: Vec::new(),
-            ends: Vec::new(),
-            seen: Vec::new(),
             late,
+            ..Keyed::default()
         }
     }
 
     /// Folds each key alone. `numbers` are those of all rows' keys. Labels are by the number of their key, and of each key in
     /// their order.
-    pub fn fold(
+    pub fn fold<R: Rows>(
         &mut self,
         (plan, layout): (&Plan, &EntityLayout),
         complete_since: EventTime,
         (tables, numbers): (&[impl Table], &[u32]),
         labels: &[(u32, &Told)],
         lender: &mut impl Lender,
-        into: &mut impl Rows<Value = T>,
+        into: &mut R,
     ) {
-        self.count(numbers, labels);
+        let keys = labels.last().map_or(0, |&(key, _)| key as usize + 1);
+        let groups = self.groups.make(numbers, keys);
+        self.slots.clear();
+        for rows in groups.chunks(1 << into.values().shift()) {
+            self.slots.extend(&Groups::begins(rows)[..self.groups.len()]);
+        }
+        let section = into.values().begin(layout, groups);
         let mut alone = Alone::new(plan, layout, complete_since);
-        let mut keys = 0..0;
-        while keys.end + 1 < self.ends.len() {
-            let before = self.ends[keys.end];
-            // As many keys as there is room for, and one at least.
-            let fit = self.ends[keys.end + 1..].partition_point(|&end| end - before <= self.room);
-            keys = keys.end..keys.end + fit.max(1);
-            self.put_together(keys.clone(), before, tables, numbers);
-            let labels = labels_of(labels, &keys);
-            self.fold_keys(plan, &mut alone, (keys.clone(), before), labels, lender, into);
-            self.give(layout, keys.clone(), before, numbers, into);
+        for group in 0..self.groups.len() {
+            self.put_together(group, into.values().shift(), tables);
+            let labels = labels_of(labels, self.groups.keys(group));
+            self.fold_group(plan, &mut alone, group, labels, lender, (section, into));
         }
     }
 
-    /// How many rows keys have that precede each of them, and last how many all have.
-    fn count(&mut self, numbers: &[u32], labels: &[(u32, &Told)]) {
-        self.ends.clear();
-        if let Some(&(key, _)) = labels.last() {
-            self.ends.resize(key as usize + 1, 0);
-        }
-        for &number in numbers.iter().filter(|&&number| number != NO_KEY) {
-            let number = number as usize;
-            if self.ends.len() <= number {
-                self.ends.resize(number + 1, 0);
-            }
-            self.ends[number] += 1;
-        }
-        let mut total = 0;
-        for count in &mut self.ends {
-            total += std::mem::replace(count, total);
-        }
-        self.ends.push(total);
-    }
-
-    /// Puts the rows of some keys together by their key, in their order; `before` of all keys' rows come before them.
-    fn put_together(&mut self, keys: Range<usize>, before: usize, tables: &[impl Table], numbers: &[u32]) {
+    /// Puts the rows of a group's keys together by their key, in their order.
+    fn put_together(&mut self, group: usize, shift: u32, tables: &[impl Table]) {
         const BLANK: Event = Event {
             time: EventTime(0),
             amount: NO_AMOUNT,
             row: 0,
+            slot: 0,
             kind: Kind::Purchase,
             is_late: false,
         };
-        let total = self.ends[keys.end] - before;
-        if self.events.len() < total {
-            self.events = vec![BLANK; total];
+        let keys = self.groups.keys(group);
+        let before = self.groups.begin(keys.start);
+        // First where each begins, and in the end where it ends.
+        self.ends.clear();
+        self.ends
+            .extend(keys.clone().map(|key| self.groups.begin(key) - before));
+        let mut rows = self.groups.rows(group);
+        if self.events.len() < rows.len() {
+            self.events = vec![BLANK; rows.len()];
         }
-        let first = keys.start as u32;
-        let count = keys.end as u32 - first;
         let mut late = self.late.iter().map(|&(row, _)| row).peekable();
         let mut begin = 0;
         for table in tables {
-            let numbers = &numbers[begin..begin + table.len()];
-            for (at, &number) in numbers.iter().enumerate() {
-                // A row without a key has the largest number.
-                if number.wrapping_sub(first) >= count {
-                    continue;
+            let of_table = rows.partition_point(|&(row, _)| (row as usize) < begin + table.len());
+            let (now, rest) = rows.split_at(of_table);
+            for few in now.chunks(A_FEW) {
+                // Each row lies in another line: column by column their waits are one.
+                let mut times = [EventTime(0); A_FEW];
+                for (time, &(row, _)) in times.iter_mut().zip(few) {
+                    *time = table.time(row as usize - begin);
                 }
-                let row = (begin + at) as u32;
-                while late.next_if(|&late| late < row).is_some() {}
-                let (kind, amount) = table.fields(at);
-                let place = &mut self.ends[number as usize];
-                self.events[*place - before] = Event {
-                    time: table.time(at),
-                    amount,
-                    row,
-                    kind,
-                    is_late: late.peek() == Some(&row),
-                };
-                *place += 1;
+                let mut amounts = [NO_AMOUNT; A_FEW];
+                for (amount, &(row, _)) in amounts.iter_mut().zip(few) {
+                    *amount = table.amount(row as usize - begin);
+                }
+                for ((&(row, key), &time), &amount) in few.iter().zip(&times).zip(&amounts) {
+                    while late.next_if(|&late| late < row).is_some() {}
+                    let slot = &mut self.slots[(row >> shift) as usize * self.groups.len() + group];
+                    let place = &mut self.ends[key as usize - keys.start];
+                    self.events[*place] = Event {
+                        time,
+                        amount,
+                        row,
+                        slot: (row >> shift << shift) + *slot,
+                        kind: table.kind(row as usize - begin),
+                        is_late: late.peek() == Some(&row),
+                    };
+                    *place += 1;
+                    *slot += 1;
+                }
             }
-            begin += table.len();
+            (rows, begin) = (rest, begin + table.len());
         }
     }
 
-    /// Folds some keys, one after the other.
-    fn fold_keys(
+    /// Folds a group's keys, one after the other.
+    fn fold_group<R: Rows>(
         &mut self,
         plan: &Plan,
         alone: &mut Alone,
-        (keys, before): (Range<usize>, usize),
+        group: usize,
         labels: &[(u32, &Told)],
         lender: &mut impl Lender,
-        into: &mut impl Rows<Value = T>,
+        (section, into): (Section, &mut R),
     ) {
-        let layout = alone.layout();
+        let keys = self.groups.keys(group);
         let mut labels = labels.iter().peekable();
-        let mut values = vec![f64::NAN; plan.features.len()];
-        let mut transaction = rows::blank();
-        self.seen.clear();
+        let mut row = vec![f64::NAN; plan.features.len()];
         let mut begin = 0;
-        for (key, &end) in (keys.start as u32..).zip(&self.ends[keys]) {
-            let end = end - before;
+        for (key, &end) in (keys.start as u32..).zip(&self.ends) {
             if begin == end && labels.peek().is_none_or(|&&(of, _)| of != key) {
                 continue;
             }
             lender.lend(alone, key, end - begin);
-            for at in begin..end {
-                let event = &self.events[at];
+            let mut events = &self.events[begin..end];
+            while let Some(event) = events.first() {
                 while let Some((_, told)) = labels.next_if(|&&(of, told)| of == key && told.before <= event.row) {
                     alone.reach(told.watermark);
                     alone.label(&told.label);
                 }
-                if event.is_late {
-                    alone.reach(self.watermark(event.row));
+                let told = labels.peek().filter(|&&&(of, _)| of == key);
+                let until = told.map_or(u32::MAX, |(_, told)| told.before);
+                let taken = match event.is_late {
+                    true => 0,
+                    false => self.run.take(alone, events, until, (section, into)),
+                };
+                if taken == 0 {
+                    if event.is_late {
+                        alone.reach(watermark(&self.late, event.row));
+                    }
+                    take_one(alone, event, &mut row, (section, into));
                 }
-                transaction.event_time = event.time;
-                transaction.kind = event.kind;
-                transaction.amount = (event.amount != NO_AMOUNT).then_some(AmountMinor(event.amount));
-                let seen = alone.take(&transaction, &mut values);
-                into.mark(event.row, &seen);
-                let features = layout.features.iter().map(|feature| values[feature.feature]);
-                self.seen.extend(features.map(T::of));
+                events = &events[taken.max(1)..];
             }
             while let Some((_, told)) = labels.next_if(|&&(of, _)| of == key) {
                 alone.reach(told.watermark);
@@ -250,43 +258,68 @@ impl<T: Value> Keyed<T> {
             begin = end;
         }
     }
+}
 
-    /// Gives what some keys' events saw, row after row: so places are gone through once and in order, however far apart a key's
-    /// rows lie. Where events stand is found as they were put there.
-    fn give(
+impl Run {
+    /// Takes events at once, as many as can be of those before the row `until`. Gives how many.
+    fn take<R: Rows>(
         &mut self,
-        layout: &EntityLayout,
-        keys: Range<usize>,
-        before: usize,
-        numbers: &[u32],
-        into: &mut impl Rows<Value = T>,
-    ) {
-        let width = layout.features.len();
-        let (first, count) = (keys.start as u32, keys.len() as u32);
-        // From where each key ends to where it begins.
-        self.ends[keys.clone()].rotate_right(1);
-        self.ends[keys.start] = before;
-        for (row, &number) in (0_u32..).zip(numbers) {
-            if number.wrapping_sub(first) < count {
-                let at = &mut self.ends[number as usize];
-                into.put(layout, row, &self.seen[(*at - before) * width..][..width]);
-                *at += 1;
+        alone: &mut Alone,
+        events: &[Event],
+        until: u32,
+        (section, into): (Section, &mut R),
+    ) -> usize {
+        let together = events.iter().take(A_RUN);
+        let together = together.take_while(|event| !event.is_late && event.row < until);
+        self.events.clear();
+        self.events.extend(together.map(Event::seen));
+        let taken = alone.take_run(&self.events, &mut self.values, &mut self.incomplete);
+        let seen = self.values.chunks_exact(alone.layout().features.len());
+        for (event, seen) in events[..taken].iter().zip(seen) {
+            let features = into.values().slot(section, event.slot);
+            for (feature, &value) in features.iter_mut().zip(seen) {
+                *feature = Value::of(value);
             }
         }
-    }
-
-    /// The newest event time before a row that is late. Before one that is not, nothing is later than itself, and what it
-    /// sees is what it would see if time had come as far.
-    fn watermark(&self, row: u32) -> EventTime {
-        let place = self.late.partition_point(|&(late, _)| late < row);
-        self.late
-            .get(place)
-            .map_or(EventTime(i64::MIN), |&(_, watermark)| watermark)
+        for (event, &incomplete) in events.iter().zip(&self.incomplete) {
+            let seen = Seen {
+                incomplete,
+                ..Seen::default()
+            };
+            into.mark(event.row, &seen);
+        }
+        taken
     }
 }
 
+impl Event {
+    fn seen(&self) -> features::Event {
+        features::Event {
+            event_time: self.time,
+            kind: self.kind,
+            amount: (self.amount != NO_AMOUNT).then_some(AmountMinor(self.amount)),
+        }
+    }
+}
+
+fn take_one<R: Rows>(alone: &mut Alone, event: &Event, row: &mut [f64], (section, into): (Section, &mut R)) {
+    let seen = alone.take(event.seen(), row);
+    into.mark(event.row, &seen);
+    let features = into.values().slot(section, event.slot);
+    for (feature, value) in alone.layout().features.iter().zip(features) {
+        *value = Value::of(row[feature.feature]);
+    }
+}
+
+/// The newest event time before a row that is late. Before one that is not, nothing is later than itself, and what it
+/// sees is what it would see if time had come as far.
+fn watermark(late: &[(u32, EventTime)], row: u32) -> EventTime {
+    let place = late.partition_point(|&(late, _)| late < row);
+    late.get(place).map_or(EventTime(i64::MIN), |&(_, watermark)| watermark)
+}
+
 /// Those of some keys.
-fn labels_of<'l, 'a>(labels: &'l [(u32, &'a Told)], keys: &Range<usize>) -> &'l [(u32, &'a Told)] {
+fn labels_of<'l, 'a>(labels: &'l [(u32, &'a Told)], keys: Range<usize>) -> &'l [(u32, &'a Told)] {
     let place = |key: usize| labels.partition_point(|&(of, _)| (of as usize) < key);
     &labels[place(keys.start)..place(keys.end)]
 }

@@ -1,8 +1,9 @@
 //! The keys of an entity by number, where nothing of them outlives the table: no hash is needed then.
 
+use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray};
 use hashbrown::HashMap;
 
-use super::keys::Id;
+use super::{column::Ids, keys::Id};
 
 /// The number of a row without a key.
 pub(super) const NO_KEY: u32 = u32::MAX;
@@ -30,6 +31,29 @@ impl Numbered {
             texts: HashMap::new(),
             has_texts,
             count: 0,
+        }
+    }
+
+    /// The numbers of a column's ids.
+    pub fn extend(&mut self, ids: &Ids, into: &mut Vec<u32>) {
+        match ids {
+            Ids::Text(texts) => into.extend(texts.iter().map(|text| self.number(text.map(Id::Text)))),
+            Ids::LargeText(texts) => into.extend(texts.iter().map(|text| self.number(text.map(Id::Text)))),
+            Ids::Numbers(numbers) => self.extend_by(numbers, into),
+            Ids::Ints(numbers) => self.extend_by(numbers, into),
+            Ids::Shorts(numbers) => self.extend_by(numbers, into),
+            Ids::Bytes(numbers) => self.extend_by(numbers, into),
+        }
+    }
+
+    fn extend_by<T: ArrowPrimitiveType>(&mut self, numbers: &PrimitiveArray<T>, into: &mut Vec<u32>)
+    where
+        T::Native: Into<i64>,
+    {
+        let id = |number: T::Native| Id::Number(number.into());
+        match numbers.null_count() {
+            0 => into.extend(numbers.values().iter().map(|&number| self.number(Some(id(number))))),
+            _ => into.extend(numbers.iter().map(|number| self.number(number.map(id)))),
         }
     }
 

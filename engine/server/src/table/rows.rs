@@ -99,6 +99,7 @@ impl TransactionRows {
         self.times.len()
     }
 
+    #[inline]
     pub fn event_times(&self) -> &[i64] {
         self.times.values()
     }
@@ -108,10 +109,12 @@ impl TransactionRows {
         &self.entities[slot]
     }
 
+    #[inline]
     pub fn kind(&self, row: usize) -> Kind {
         self.kinds.as_ref().map_or(Kind::Purchase, |kinds| kinds[row])
     }
 
+    #[inline]
     pub fn amount(&self, row: usize) -> Option<AmountMinor> {
         self.amounts.is_valid(row).then(|| AmountMinor(self.amounts.value(row)))
     }

@@ -1,4 +1,8 @@
 //! Rows of features, one after the other: those of a row's own fields as it comes, those over histories as they are found.
+//!
+//! What is found together lies together until all is found: of each block of rows first their own features, then those of
+//! one layout after the other. Then each block is woven into its rows where it lies. So memory is gone through block by block
+//! and once for each, however far apart a key's rows are.
 
 use fraudgate_core::{
     features::{self, FeatureSet, Seen},
@@ -6,7 +10,10 @@ use fraudgate_core::{
     transaction::Transaction,
 };
 
-use super::keyed;
+use super::{
+    groups::{Groups, NO_GROUP},
+    keyed,
+};
 
 /// What a feature is kept as; NaN where it has no value.
 pub(super) trait Value: Copy {
@@ -17,6 +24,7 @@ pub(super) trait Value: Copy {
 }
 
 impl Value for f32 {
+    #[inline]
     fn of(computed: f64) -> f32 {
         computed as f32
     }
@@ -27,6 +35,7 @@ impl Value for f32 {
 }
 
 impl Value for f64 {
+    #[inline]
     fn of(computed: f64) -> f64 {
         computed
     }
@@ -36,24 +45,62 @@ impl Value for f64 {
     }
 }
 
+/// Bytes of a block, about: it and what it is woven of stay in the second cache.
+const A_BLOCK: usize = 1 << 19;
+
 /// The rows.
 pub(super) struct Values<T> {
     all: Vec<T>,
     width: usize,
+    /// Rows of a block are two to this many.
+    shift: u32,
+    rows: usize,
     computed: Vec<f64>,
-    /// A row of which only its own fields are known.
-    own: Vec<T>,
+    own: Vec<usize>,
+    found: Vec<Found>,
+}
+
+/// What was found of a layout.
+struct Found {
+    /// Where its features stand in a row.
+    places: Vec<usize>,
+    /// How many features stand before them in a block.
+    before: usize,
+    /// The group of each row, which lie together in a block; those of no group have no key.
+    groups: Vec<u8>,
+}
+
+/// Where features of a layout are kept until they are woven.
+#[derive(Clone, Copy)]
+pub(super) struct Section {
+    shift: u32,
+    width: usize,
+    before: usize,
+    features: usize,
+}
+
+impl Section {
+    #[inline]
+    fn place(self, slot: usize) -> usize {
+        let block = slot >> self.shift << self.shift;
+        block * self.width + (self.before << self.shift) + (slot - block) * self.features
+    }
 }
 
 impl<T: Value> Values<T> {
     /// None yet, and room for so many.
     pub fn new(plan: &Plan, rows: usize) -> Values<T> {
         let width = plan.features.len();
+        let shift = (A_BLOCK / (width * size_of::<T>()).max(1)).max(1).ilog2();
         Values {
-            all: Vec::with_capacity(rows * width),
+            // Zeroed memory is not touched before it is used.
+            all: vec![T::of(0.0); (rows.div_ceil(1 << shift) << shift) * width],
             width,
+            shift,
+            rows: 0,
             computed: vec![f64::NAN; width],
-            own: vec![T::of(f64::NAN); width],
+            own: plan.own.iter().map(|feature| feature.feature).collect(),
+            found: Vec::new(),
         }
     }
 
@@ -61,10 +108,82 @@ impl<T: Value> Values<T> {
     #[inline]
     pub fn push(&mut self, plan: &Plan, transaction: &Transaction) {
         features::own(plan, transaction, &mut self.computed, &mut FeatureSet::default());
-        for feature in &plan.own {
-            self.own[feature.feature] = T::of(self.computed[feature.feature]);
+        let place = self.section(0, self.own.len()).place(self.rows);
+        for (&feature, value) in self.own.iter().zip(&mut self.all[place..]) {
+            *value = T::of(self.computed[feature]);
         }
-        self.all.extend_from_slice(&self.own);
+        self.rows += 1;
+    }
+
+    fn section(&self, before: usize, features: usize) -> Section {
+        Section {
+            shift: self.shift,
+            width: self.width,
+            before,
+            features,
+        }
+    }
+
+    /// How many rows lie together, as a power of two.
+    pub fn shift(&self) -> u32 {
+        self.shift
+    }
+
+    /// Where the features of a layout go, whose rows are in these groups: those of a group lie together in each block, one
+    /// group after the other.
+    pub fn begin(&mut self, layout: &EntityLayout, groups: Vec<u8>) -> Section {
+        let before = self
+            .found
+            .last()
+            .map_or(self.own.len(), |found| found.before + found.places.len());
+        let places: Vec<usize> = layout.features.iter().map(|feature| feature.feature).collect();
+        let section = self.section(before, places.len());
+        self.found.push(Found { places, before, groups });
+        section
+    }
+
+    /// The features of what has a slot: of a row, in the layout's order.
+    #[inline]
+    pub fn slot(&mut self, section: Section, slot: u32) -> &mut [T] {
+        &mut self.all[section.place(slot as usize)..][..section.features]
+    }
+
+    /// Makes rows of what was found; before it there are none.
+    pub fn weave(&mut self) {
+        let block = self.width << self.shift;
+        let (mut before, mut rows) = (vec![T::of(0.0); block], 0);
+        for woven in self.all.chunks_exact_mut(block.max(1)) {
+            let count = (self.rows - rows).min(1 << self.shift);
+            before.copy_from_slice(woven);
+            let woven = &mut woven[..count * self.width];
+            for (row, features) in woven
+                .chunks_exact_mut(self.width)
+                .zip(before.chunks(self.own.len().max(1)))
+            {
+                for (&place, &value) in self.own.iter().zip(features) {
+                    row[place] = value;
+                }
+            }
+            for found in &self.found {
+                let groups = &found.groups[rows..rows + count];
+                let mut next = Groups::begins(groups);
+                let features = &before[found.before << self.shift..];
+                for (row, &group) in woven.chunks_exact_mut(self.width).zip(groups) {
+                    if group == NO_GROUP {
+                        found.places.iter().for_each(|&place| row[place] = T::of(f64::NAN));
+                        continue;
+                    }
+                    let slot = &mut next[usize::from(group)];
+                    let features = &features[*slot as usize * found.places.len()..][..found.places.len()];
+                    *slot += 1;
+                    for (&place, &value) in found.places.iter().zip(features) {
+                        row[place] = value;
+                    }
+                }
+            }
+            rows += count;
+        }
+        self.all.truncate(self.rows * self.width);
     }
 
     /// Features a row.
@@ -72,12 +191,12 @@ impl<T: Value> Values<T> {
         self.width
     }
 
-    /// A row.
+    /// A row, once they are woven.
     pub fn row(&self, row: u32) -> &[T] {
         &self.all[row as usize * self.width..][..self.width]
     }
 
-    /// All rows, one after the other.
+    /// All rows, one after the other, once they are woven.
     pub fn into_all(self) -> Vec<T> {
         self.all
     }
@@ -87,11 +206,8 @@ impl<T: Value> keyed::Rows for Values<T> {
     type Value = T;
 
     #[inline]
-    fn put(&mut self, layout: &EntityLayout, row: u32, features: &[T]) {
-        let place = &mut self.all[row as usize * self.width..][..self.width];
-        for (feature, &value) in layout.features.iter().zip(features) {
-            place[feature.feature] = value;
-        }
+    fn values(&mut self) -> &mut Values<T> {
+        self
     }
 
     #[inline]

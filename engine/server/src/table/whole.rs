@@ -100,8 +100,7 @@ impl<'a> Tables<'a> {
             let mut numbered = Numbered::new(columns.any(|ids| ids.are_texts()));
             numbers.clear();
             for table in &self.transactions {
-                let ids = table.ids(slot);
-                numbers.extend((0..table.len()).map(|row| numbered.number(ids.get(row))));
+                numbered.extend(table.ids(slot), &mut numbers);
             }
             let labels = self.told.iter().map(|at| {
                 let id = self.labels[at.table].ids(slot).get(at.row);
@@ -118,6 +117,7 @@ impl<'a> Tables<'a> {
                 &mut values,
             );
         }
+        values.weave();
         values.into_all()
     }
 }
@@ -127,12 +127,19 @@ impl keyed::Table for TransactionRows {
         self.event_times().len()
     }
 
+    #[inline]
     fn time(&self, at: usize) -> EventTime {
         EventTime(self.event_times()[at])
     }
 
-    fn fields(&self, at: usize) -> (Kind, i64) {
-        (self.kind(at), self.amount(at).map_or(NO_AMOUNT, |amount| amount.0))
+    #[inline]
+    fn kind(&self, at: usize) -> Kind {
+        self.kind(at)
+    }
+
+    #[inline]
+    fn amount(&self, at: usize) -> i64 {
+        self.amount(at).map_or(NO_AMOUNT, |amount| amount.0)
     }
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 use crate::{
+    features::FeatureSet,
     plan::Plan,
     transaction::{AmountMinor, Kind, MAX_ENTITIES, MAX_NUMBERS},
 };
@@ -142,7 +143,7 @@ fn lent(history: &mut History, plan: &Plan, block: &[Timed]) -> Vec<Saw> {
                             alone.reach(before);
                         }
                         let mut row = saw.0.map(f64::from_bits);
-                        let seen = alone.take(t, &mut row);
+                        let seen = alone.take(Event::from(t), &mut row);
                         saw.0 = row.map(f64::to_bits);
                         saw.1.unite(&seen.incomplete);
                         saw.2.unite(&seen.approximate);

@@ -24,6 +24,22 @@ impl Ring {
         0
     }
 
+    /// Makes room for so many more rows that do not fit, likewise. Returns by how many rows it moved the live ones.
+    pub(super) fn make_room_for(&mut self, more: usize) -> usize {
+        let (stride, rows, dead) = (self.stride(), self.last() + 1, self.base());
+        let fit = (self.len() + 1 + more) * stride;
+        if self.cells.is_empty() {
+            self.cells = room(fit);
+            self.cells[0] = i64::MIN;
+        } else if dead * 8 >= rows && fit <= self.cells.len() {
+            self.cells.copy_within(dead * stride..rows * stride, 0);
+        } else {
+            self.refit(dead, fit + fit / 8);
+        }
+        self.move_to_front();
+        dead
+    }
+
     /// Holds nothing any more, nor ever did, and has room for so many rows.
     pub fn begin_anew(&mut self, rows: usize) {
         let cells = (rows + 1) * self.stride();

@@ -21,6 +21,27 @@ impl Ring {
         self.search(bound, hint)
     }
 
+    /// The last row whose event time is at most `bound`, from one of which that is so, or the base. It is a few rows further,
+    /// and how many is anybody's guess: so a few are compared without a branch.
+    #[inline(always)]
+    pub fn forward(&self, bound: i64, from: usize) -> usize {
+        const FEW: usize = 4;
+        let (last, stride) = (self.last(), self.stride());
+        let mut row = from;
+        while row + FEW <= last {
+            let times = &self.cells[(row + 1) * stride..=(row + FEW) * stride];
+            let passed = (0..FEW).filter(|&few| times[few * stride] <= bound).count();
+            row += passed;
+            if passed < FEW {
+                return row;
+            }
+        }
+        while row < last && self.time(row + 1) <= bound {
+            row += 1;
+        }
+        row
+    }
+
     fn search(&self, bound: i64, hint: usize) -> usize {
         let (base, last) = (self.base(), self.last());
         let (mut low, mut high) = (hint, hint);

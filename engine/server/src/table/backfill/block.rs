@@ -168,6 +168,7 @@ fn fold<T: Value>(
         };
         keyed.fold((plan, layout), *complete_since, rows, &labels, &mut held, taken);
     }
+    taken.values.weave();
     history.come_to(plan, watermark);
 }
 

@@ -2,7 +2,7 @@
 
 use fraudgate_core::{
     features::{Lateness, Seen},
-    plan::{EntityLayout, Plan},
+    plan::Plan,
     program::Program,
     transaction::{EventTime, KeyHash, Kind, Transaction},
 };
@@ -90,12 +90,19 @@ impl keyed::Table for Fields {
         self.times.len()
     }
 
+    #[inline]
     fn time(&self, at: usize) -> EventTime {
         self.times[at]
     }
 
-    fn fields(&self, at: usize) -> (Kind, i64) {
-        (self.kinds[at], self.amounts[at])
+    #[inline]
+    fn kind(&self, at: usize) -> Kind {
+        self.kinds[at]
+    }
+
+    #[inline]
+    fn amount(&self, at: usize) -> i64 {
+        self.amounts[at]
     }
 }
 
@@ -103,8 +110,8 @@ impl<T: Value> keyed::Rows for Columns<T> {
     type Value = T;
 
     #[inline]
-    fn put(&mut self, layout: &EntityLayout, row: u32, features: &[T]) {
-        self.values.put(layout, row, features);
+    fn values(&mut self) -> &mut Values<T> {
+        &mut self.values
     }
 
     #[inline]
