@@ -56,7 +56,7 @@ class Source:
                 partition_base_dir=folder,
             )
             fragments = sorted(self._dataset.get_fragments(), key=lambda fragment: fragment.path)
-            self._names: list[str] = self._dataset.schema.names
+            self._names = _names(self._dataset.schema)
         self._fragments = fragments
         self.files = [fragment.path for fragment in fragments]
         self._begins: list[int] = []
@@ -192,6 +192,15 @@ class _told_as:  # noqa: N801 - a context manager
 def _without_values(told: str) -> str:
     """A complaint of the CSV reader quotes the row that it met."""
     return told.partition(": ")[0] if told.startswith("CSV parse error: Row") else told.partition(", got ")[0]
+
+
+def _names(schema: pa.Schema) -> list[str]:
+    """Of its columns. Raises UnicodeDecodeError where one is no text, or a zone is none: that stops the engine."""
+    for kind in schema.types:
+        if pa.types.is_timestamp(kind):
+            _ = kind.tz
+    names: list[str] = schema.names
+    return names
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:

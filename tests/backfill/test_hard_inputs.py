@@ -46,8 +46,9 @@ def mapped(**changes: Any) -> Mapping:
 def taken(source: Path, output: Path, mapping: Mapping) -> tuple[list[tuple[Any, ...]], list[tuple[int, str, str]]]:
     """The features of each row, and rows refused with column and reason."""
     run(source, output, mapping, program=planned(PLAN, 0), wanted=_FEATURES)
-    rows = parts(output)
-    features = [tuple(row.values()) for row in rows.select(list(PLAN.features)).to_pylist()]
+    features = []
+    if any(output.glob("part-*")):
+        features = [tuple(row.values()) for row in parts(output).select(list(PLAN.features)).to_pylist()]
     return features, [(row["row"], row["column"], row["reason"]) for row in refused(output)]
 
 
