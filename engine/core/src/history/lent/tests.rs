@@ -11,15 +11,26 @@ use crate::{
 
 const FEATURES: usize = 5;
 
-fn plan() -> Plan {
+/// With what looks at each amount and what remembers for ever, which keep a key's events from being taken in runs, or without.
+fn plan(remembers: bool) -> Plan {
     let of = r#""where":{"kinds":["purchase"]}"#;
     let window = r#""delay_us":0,"inclusive":false"#;
+    let (largest, last) = match remembers {
+        true => (
+            "max",
+            format!(r#"{{"name":"last","op":"since_last","entity":0,{of}}},"#),
+        ),
+        false => (
+            "sum",
+            format!(r#"{{"name":"last","op":"count","entity":0,"window_us":9,{window},{of}}},"#),
+        ),
+    };
     let json = format!(
         r#"{{"format":1,"name":"p","currency":"EUR","entities":["card","shop"],"numbers":[],"texts":[],
         "fraud":["third_party_fraud"],"lateness_us":20,"features":[
         {{"name":"mean","op":"mean","entity":0,"window_us":50,{window},{of}}},
-        {{"name":"largest","op":"max","entity":0,"window_us":300,{window},{of}}},
-        {{"name":"last","op":"since_last","entity":0,{of}}},
+        {{"name":"largest","op":"{largest}","entity":0,"window_us":300,{window},{of}}},
+        {last}
         {{"name":"risk","op":"risk","entity":1,"window_us":60,"delay_us":0,{of}}},
         {{"name":"count","op":"count","entity":1,"window_us":40,{window},{of}}}]}}"#
     );
@@ -104,7 +115,8 @@ fn in_turn(history: &mut History, plan: &Plan, input: &Timed) -> Option<Saw> {
 }
 
 /// The same of a block, key by key.
-fn lent(history: &mut History, plan: &Plan, block: &[Timed]) -> Vec<Saw> {
+fn lent(history: &mut History, plan: &Plan, block: &[Timed], in_runs: bool) -> Vec<Saw> {
+    let (mut values, mut incomplete) = (Vec::new(), Vec::new());
     let missing = [f64::NAN.to_bits(); FEATURES];
     let none = (missing, FeatureSet::default(), FeatureSet::default(), Lateness::InOrder);
     let mut saw = vec![none; block.len()];
@@ -131,17 +143,37 @@ fn lent(history: &mut History, plan: &Plan, block: &[Timed]) -> Vec<Saw> {
                 continue;
             }
             alone.borrow(history, slot, key, events);
-            for ((input, saw), &before) in block
-                .iter()
-                .zip(&mut saw)
-                .zip(&watermarks)
-                .filter(|((input, _), _)| is_its(input))
-            {
-                match input {
+            let its: Vec<usize> = (0..block.len()).filter(|&at| is_its(&block[at])).collect();
+            let mut left = &its[..];
+            while let Some(&at) = left.first() {
+                let before = watermarks[at];
+                let run = match in_runs {
+                    true => left
+                        .iter()
+                        .map_while(|&at| in_order(&block[at], watermarks[at]))
+                        .collect(),
+                    false => Vec::new(),
+                };
+                let taken = alone.take_run(&run, &mut values, &mut incomplete);
+                for (&at, seen) in left.iter().zip(values.chunks_exact(layout.features.len())).take(taken) {
+                    for (feature, value) in layout.features.iter().zip(seen) {
+                        saw[at].0[feature.feature] = value.to_bits();
+                    }
+                }
+                for (&at, incomplete) in left.iter().zip(&incomplete) {
+                    saw[at].1.unite(incomplete);
+                }
+                left = &left[taken..];
+                if taken > 0 {
+                    continue;
+                }
+                left = &left[1..];
+                match &block[at] {
                     Timed::Transaction(t) => {
                         if t.event_time < before {
                             alone.reach(before);
                         }
+                        let saw = &mut saw[at];
                         let mut row = saw.0.map(f64::from_bits);
                         let seen = alone.take(Event::from(t), &mut row);
                         saw.0 = row.map(f64::to_bits);
@@ -175,6 +207,14 @@ fn lent(history: &mut History, plan: &Plan, block: &[Timed]) -> Vec<Saw> {
         .collect()
 }
 
+/// What a run may take: a transaction before which nothing was later.
+fn in_order(input: &Timed, before: EventTime) -> Option<Event> {
+    match input {
+        Timed::Transaction(t) if t.event_time >= before => Some(Event::from(t)),
+        Timed::Transaction(_) | Timed::Label(_) => None,
+    }
+}
+
 fn canonical(plan: &Plan, history: &History) -> Vec<u8> {
     let mut bytes = Vec::new();
     history.write_canonical(plan, &mut |part| bytes.extend_from_slice(part));
@@ -183,8 +223,13 @@ fn canonical(plan: &Plan, history: &History) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn lent_key_by_key_it_is_what_it_is_in_turn(blocks in inputs(), rows_a_key in prop_oneof![Just(6_usize), Just(1 << 16)]) {
-        let plan = plan();
+    fn lent_key_by_key_it_is_what_it_is_in_turn(
+        blocks in inputs(),
+        rows_a_key in prop_oneof![Just(6_usize), Just(1 << 16)],
+        in_runs in any::<bool>(),
+        remembers in any::<bool>(),
+    ) {
+        let plan = plan(remembers);
         let bounds = Bounds { rows_a_key, tiles_a_key: 4, ..Bounds::NONE };
         let mut one = History::new(&plan, EventTime(1_020), bounds);
         let mut other = one.clone();
@@ -193,7 +238,7 @@ proptest! {
             let block: Vec<Timed> = block.iter().map(|input| timed(&mut now, input)).collect();
             let expected: Vec<Saw> = block.iter().filter_map(|input| in_turn(&mut one, &plan, input)).collect();
             prop_assert!(other.lends());
-            prop_assert_eq!(lent(&mut other, &plan, &block), expected);
+            prop_assert_eq!(lent(&mut other, &plan, &block, in_runs), expected);
             prop_assert_eq!(canonical(&plan, &other), canonical(&plan, &one));
         }
     }
