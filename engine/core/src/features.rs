@@ -186,7 +186,7 @@ pub(crate) fn windows(
 /// event the values in the layout's order. `incomplete` takes what is said of events, through the last of which there is
 /// anything to say.
 pub(crate) fn run(plan: &Plan, layout: &EntityLayout, run: &Run, values: &mut [f64], incomplete: &mut Vec<FeatureSet>) {
-    let scale = plan.currency.scale();
+    let (scale, width) = (plan.currency.scale(), layout.features.len());
     for (place, feature) in layout.features.iter().enumerate() {
         let mut say = |at: usize| {
             if incomplete.len() <= at {
@@ -194,27 +194,32 @@ pub(crate) fn run(plan: &Plan, layout: &EntityLayout, run: &Run, values: &mut [f
             }
             incomplete[at].insert(feature.feature);
         };
-        let mut values = values[place..].iter_mut().step_by(layout.features.len());
         // Events are in order of time.
         let known = match is_bounded(feature) {
             true => run.first_known(feature),
             false => 0,
         };
-        for (at, value) in values.by_ref().take(known).enumerate() {
-            *value = f64::NAN;
+        for at in 0..known {
+            values[at * width + place] = f64::NAN;
             say(at);
         }
-        // What it computes is looked at once, before all events.
+        let values = values[known * width..]
+            .chunks_exact_mut(width)
+            .map(|row| &mut row[place]);
         let seen = (run, known, values);
+        // What most ask for is looked at once, before all events.
         match feature.op {
             WindowOp::Count(Column::Rows) => each((feature, WindowOp::Count(Column::Rows)), scale, seen, say),
-            WindowOp::Count(count) => each((feature, WindowOp::Count(count)), scale, seen, say),
             WindowOp::Sum(sum) => each((feature, WindowOp::Sum(sum)), scale, seen, say),
-            WindowOp::Mean { sum, present } => each((feature, WindowOp::Mean { sum, present }), scale, seen, say),
-            WindowOp::Risk { count, frauds } => each((feature, WindowOp::Risk { count, frauds }), scale, seen, say),
-            op @ (WindowOp::Min(_) | WindowOp::Max(_) | WindowOp::SinceLast(_) | WindowOp::SinceFirst(_)) => {
-                each((feature, op), scale, seen, say)
-            }
+            WindowOp::Mean {
+                sum,
+                present: present @ Column::Given,
+            } => each((feature, WindowOp::Mean { sum, present }), scale, seen, say),
+            WindowOp::Risk {
+                count: count @ Column::Rows,
+                frauds,
+            } => each((feature, WindowOp::Risk { count, frauds }), scale, seen, say),
+            op => each((feature, op), scale, seen, say),
         }
     }
 }

@@ -29,6 +29,7 @@ pub use cost::Costs;
 use entity::EntityHistory;
 use erased::Erased;
 pub use ledger::Live;
+pub use prefetch::prefetch;
 pub(crate) use reading::{Reading, When};
 pub(crate) use run::Run;
 

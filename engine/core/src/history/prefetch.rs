@@ -2,7 +2,7 @@
 
 /// Asks for the cache line of a place in a list, or of one past its end. Changes nothing.
 #[inline]
-pub(super) fn prefetch<T>(list: &[T], place: usize) {
+pub fn prefetch<T>(list: &[T], place: usize) {
     let value = list.as_ptr().wrapping_add(place);
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing that can be seen and never faults, whatever the address.

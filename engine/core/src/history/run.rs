@@ -32,7 +32,7 @@ impl<'a> Run<'a> {
     /// The events from one on, and what the key's history says at each.
     #[inline(always)]
     pub fn readings(&self, from: usize) -> impl Iterator<Item = (Event, Reading<'a>)> {
-        let rows = self.rows.chunks_exact(self.offsets).skip(from);
+        let rows = self.rows[from * self.offsets..].chunks_exact(self.offsets);
         let events = self.events[from..].iter().zip(rows);
         events.map(|(&event, rows)| (event, self.first.moved(event.event_time, rows)))
     }

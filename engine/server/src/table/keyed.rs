@@ -99,6 +99,8 @@ pub(super) trait Table {
     fn kind(&self, at: usize) -> Kind;
     /// Its amount, or none.
     fn amount(&self, at: usize) -> i64;
+    /// Asks for what lies in memory of one that is looked for soon.
+    fn approach(&self, at: usize);
 }
 
 /// Where what rows see goes.
@@ -181,8 +183,9 @@ impl Keyed {
         for table in tables {
             let of_table = rows.partition_point(|&(row, _)| (row as usize) < begin + table.len());
             let (now, rest) = rows.split_at(of_table);
-            for few in now.chunks(A_FEW) {
-                // Each row lies in another line: column by column their waits are one.
+            for (few, soon) in now.chunks(A_FEW).zip(now.chunks(A_FEW).skip(1).chain([&[][..]])) {
+                // Each row lies in another line.
+                soon.iter().for_each(|&(row, _)| table.approach(row as usize - begin));
                 let mut times = [EventTime(0); A_FEW];
                 for (time, &(row, _)) in times.iter_mut().zip(few) {
                     *time = table.time(row as usize - begin);

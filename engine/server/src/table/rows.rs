@@ -3,6 +3,7 @@
 
 use arrow_array::{Array, BooleanArray, Int64Array, RecordBatch};
 use fraudgate_core::{
+    history::prefetch,
     plan::Plan,
     transaction::{AmountMinor, EventTime, Kind, Labelled, MAX_AMOUNT_MINOR, MAX_ENTITIES, MAX_NUMBERS, Transaction},
 };
@@ -107,6 +108,13 @@ impl TransactionRows {
     /// The ids of the entity in a slot.
     pub fn ids(&self, slot: usize) -> &Ids {
         &self.entities[slot]
+    }
+
+    /// Asks for the time and the amount of a row that is read soon.
+    #[inline]
+    pub fn approach(&self, row: usize) {
+        prefetch(self.times.values(), row);
+        prefetch(self.amounts.values(), row);
     }
 
     #[inline]

@@ -141,6 +141,11 @@ impl keyed::Table for TransactionRows {
     fn amount(&self, at: usize) -> i64 {
         self.amount(at).map_or(NO_AMOUNT, |amount| amount.0)
     }
+
+    #[inline]
+    fn approach(&self, at: usize) {
+        self.approach(at);
+    }
 }
 
 /// When each label is told: before the first transaction whose event time, or that of one before it, has reached its

@@ -2,6 +2,7 @@
 
 use fraudgate_core::{
     features::{Lateness, Seen},
+    history::prefetch,
     plan::Plan,
     program::Program,
     transaction::{EventTime, KeyHash, Kind, Transaction},
@@ -103,6 +104,12 @@ impl keyed::Table for Fields {
     #[inline]
     fn amount(&self, at: usize) -> i64 {
         self.amounts[at]
+    }
+
+    #[inline]
+    fn approach(&self, at: usize) {
+        prefetch(&self.times, at);
+        prefetch(&self.amounts, at);
     }
 }
 
