@@ -77,12 +77,17 @@ impl<'a> Reading<'a> {
         self.reaches_back = self.t.0.saturating_sub(self.layout.retention_us) < self.since;
     }
 
-    /// What it says at another time, with rows at the layout's offsets of its own.
+    /// What it says at another time, with rows at the layout's offsets of its own. Of a key without tiles; whether any window
+    /// reaches back is not looked at, so one may.
     #[inline(always)]
     pub(super) fn moved(&self, t: EventTime, rows: &'a [usize]) -> Reading<'a> {
-        let mut reading = Reading { t, rows, ..*self };
-        reading.is_unknown_through(EventTime(reading.since));
-        reading
+        Reading {
+            t,
+            rows,
+            reaches_back: true,
+            tiled: None,
+            ..*self
+        }
     }
 
     fn moment(&self, offset: usize) -> i64 {
