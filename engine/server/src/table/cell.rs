@@ -1,6 +1,6 @@
 //! One value of a column of any type that a file may hold, so that what is wrong with it can be said of its row.
 
-use arrow_array::{Array, RecordBatch, cast::AsArray, types::*};
+use arrow_array::{Array, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray, cast::AsArray, types::*};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::TableError;
@@ -26,6 +26,17 @@ pub(super) enum Cell<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Cells<'a> {
     array: &'a dyn Array,
+    usual: Usual<'a>,
+}
+
+/// The types that ids and keys mostly are of, told apart once.
+#[derive(Clone, Copy)]
+enum Usual<'a> {
+    Shorts(&'a Int16Array),
+    Ints(&'a Int32Array),
+    Longs(&'a Int64Array),
+    Texts(&'a StringArray),
+    Other,
 }
 
 impl<'a> Cells<'a> {
@@ -46,12 +57,23 @@ impl<'a> Cells<'a> {
             | DataType::LargeUtf8
             | DataType::Utf8View
             | DataType::Date32
-            | DataType::Timestamp(..) => Ok(Cells { array: column.as_ref() }),
-            kind if kind.is_integer() => Ok(Cells { array: column.as_ref() }),
+            | DataType::Timestamp(..) => Ok(Cells::new(column.as_ref())),
+            kind if kind.is_integer() => Ok(Cells::new(column.as_ref())),
             other => Err(TableError(format!(
                 "column `{name}` is {other}, which no field is read from"
             ))),
         }
+    }
+
+    fn new(array: &'a dyn Array) -> Cells<'a> {
+        let usual = match array.data_type() {
+            DataType::Int16 => Usual::Shorts(array.as_primitive()),
+            DataType::Int32 => Usual::Ints(array.as_primitive()),
+            DataType::Int64 => Usual::Longs(array.as_primitive()),
+            DataType::Utf8 => Usual::Texts(array.as_string()),
+            _ => Usual::Other,
+        };
+        Cells { array, usual }
     }
 
     /// Whether its values are texts.
@@ -90,7 +112,19 @@ impl<'a> Cells<'a> {
     }
 
     /// Its value at a row.
+    #[inline]
     pub fn get(&self, row: usize) -> Cell<'a> {
+        match self.usual {
+            Usual::Shorts(values) if values.is_valid(row) => Cell::Whole(values.value(row).into()),
+            Usual::Ints(values) if values.is_valid(row) => Cell::Whole(values.value(row).into()),
+            Usual::Longs(values) if values.is_valid(row) => Cell::Whole(values.value(row).into()),
+            Usual::Texts(values) if values.is_valid(row) => Cell::Text(values.value(row)),
+            Usual::Shorts(_) | Usual::Ints(_) | Usual::Longs(_) | Usual::Texts(_) => Cell::Null,
+            Usual::Other => self.other(row),
+        }
+    }
+
+    fn other(&self, row: usize) -> Cell<'a> {
         let array = self.array;
         if array.is_null(row) {
             return Cell::Null;

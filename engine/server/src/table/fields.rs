@@ -320,19 +320,15 @@ impl<'a> Fields<'a> {
         orders: &[i64],
         holds: Holds,
     ) -> Result<(), TableError> {
-        let is_told: Vec<bool> = match self
-            .columns
-            .iter()
-            .find(|(name, _)| *name == format!("{told}.{member}"))
-        {
-            Some((_, column)) => (0..column.len()).map(|row| column.is_valid(row)).collect(),
-            None => vec![false; times.len()],
-        };
+        let name = format!("{told}.{member}");
+        let told_here = self.columns.iter().find(|(column, _)| *column == name);
+        let is_told = told_here.map(|(_, column)| column.clone());
+        let mut places = Int64Builder::with_capacity(times.len());
         let mut row = 0;
         let mut place = |at: Result<Option<i64>, Wrong>| {
             let this = row;
             row += 1;
-            if !is_told[this] {
+            if is_told.as_ref().is_none_or(|told| told.is_null(this)) {
                 return Ok(None);
             }
             let at = at?.ok_or("is required where something is told")?;
@@ -345,16 +341,16 @@ impl<'a> Fields<'a> {
                 Holds::Transactions | Holds::Labels | Holds::Outcomes | Holds::Order => second,
             }))
         };
-        let places = match arrival {
-            Arrival::DelayUs(delay) => times
-                .iter()
-                .map(|time| place(Ok(Some(time.saturating_add(*delay)))).ok().flatten())
-                .collect(),
-            Arrival::At(time) => self.each(&time.column, |cell| {
-                place(value::moment(time, cell).map(|moment| moment.map(|(us, _)| us)))
-            })?,
-        };
-        self.put(&format!("{told}.order_us"), Arc::new(Int64Array::from(places)));
+        match arrival {
+            Arrival::DelayUs(delay) => times.iter().for_each(|time| {
+                places.append_option(place(Ok(Some(time.saturating_add(*delay)))).ok().flatten());
+            }),
+            Arrival::At(time) => {
+                let read = |cell: Cell| place(value::moment(time, cell).map(|moment| moment.map(|(us, _)| us)));
+                self.read(&time.column, read, |at| places.append_option(at))?;
+            }
+        }
+        self.put(&format!("{told}.order_us"), Arc::new(places.finish()));
         Ok(())
     }
 

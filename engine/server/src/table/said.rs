@@ -95,8 +95,8 @@ impl Said {
     pub fn push(&mut self, assessment: &Assessment, version: &Version) {
         self.numbers(&assessment.numbers());
         self.scores(assessment.tier.scores());
-        self.missing.push(names(&assessment.missing, version));
-        self.incomplete.push(names(&assessment.incomplete, version));
+        self.missing.push_set(&assessment.missing, version);
+        self.incomplete.push_set(&assessment.incomplete, version);
         self.dropped.push(assessment.dropped_attributes(version));
     }
 
@@ -180,9 +180,19 @@ impl Names {
         }
     }
 
+    #[inline]
     fn push<'a>(&mut self, names: impl Iterator<Item = &'a String>) {
         names.for_each(|name| self.names.append_value(name));
         self.ends.push(self.names.len() as i32);
+    }
+
+    /// Most sets are empty.
+    #[inline]
+    fn push_set(&mut self, set: &FeatureSet, version: &Version) {
+        match set.is_empty() {
+            true => self.push(std::iter::empty()),
+            false => self.push(set.iter().map(|feature| &version.features[feature])),
+        }
     }
 
     fn finish(mut self) -> Result<ArrayRef, TableError> {
@@ -191,10 +201,6 @@ impl Names {
         let lists = ListArray::try_new(element, OffsetBuffer::new(self.ends.into()), Arc::new(names), None);
         Ok(Arc::new(lists.map_err(|error| TableError(error.to_string()))?))
     }
-}
-
-fn names<'a>(set: &'a FeatureSet, version: &'a Version) -> impl Iterator<Item = &'a String> {
-    set.iter().map(|feature| &version.features[feature])
 }
 
 /// Which rows hold a value; none where all do.
