@@ -107,6 +107,14 @@ class Mapping:
         Raises ValueError for columns that are not there or of types that no field is read from.
         """
 
+@final
+class SmallPages:
+    """While it is entered this process gets no large pages, which are dear where memory is filled once."""
+
+    def __new__(cls) -> SmallPages: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *raised: object) -> None: ...
+
 def words() -> list[tuple[str, list[str]]]:
     """The columns of answers and mapped rows that hold members of the wire's enums, and their words by number.
 

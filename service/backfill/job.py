@@ -101,7 +101,8 @@ def run(job: Job, *, resume: bool = False, progress: Progress = lambda _done, _a
     if output.done:
         refused = sum(len(part.refused) for part in output.parts)
         return Done(output.transactions, sum(p.rows for p in output.parts), refused, len(output.parts), order, None)
-    return _Walk(job, compiled, output, order, progress).walk()
+    with engine.SmallPages():
+        return _Walk(job, compiled, output, order, progress).walk()
 
 
 class _Walk:

@@ -46,7 +46,7 @@ mod _native {
         forward::Forward,
         stream::Cursor,
         table::{Folder, Rows, fold},
-        table_backfill::{Apart, Backfill, PyMapping, Scorer, words},
+        table_backfill::{Apart, Backfill, PyMapping, Scorer, SmallPages, words},
     };
 }
 

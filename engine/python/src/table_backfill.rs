@@ -28,6 +28,27 @@ use crate::{
     value_error,
 };
 
+/// While it is entered, this process gets no large pages.
+#[pyclass(frozen, module = "engine._native")]
+pub(crate) struct SmallPages(Mutex<Option<table::SmallPages>>);
+
+#[pymethods]
+impl SmallPages {
+    #[new]
+    fn new() -> SmallPages {
+        SmallPages(Mutex::new(None))
+    }
+
+    fn __enter__(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(table::SmallPages::begin());
+    }
+
+    #[pyo3(signature = (*_raised))]
+    fn __exit__(&self, _raised: &Bound<'_, PyAny>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 /// Columns of members, and their words by number.
 #[pyfunction]
 pub(crate) fn words() -> Vec<(&'static str, Vec<String>)> {

@@ -44,6 +44,7 @@ pub use folder::{Folder, Precision};
 pub use keys::Keys;
 pub use mapped::{Holds, Input, Refused, map};
 pub use mapping::Mapping;
+pub use pages::SmallPages;
 use rows::{LabelRows, TransactionRows};
 pub use said::words;
 pub use scored::Scorer;

@@ -29,7 +29,6 @@ use super::{
     Input, Mapping, Refused, TableError,
     answers::{Answers, Of, Wanted},
     inputs::{Inputs, Next, Said, Told, column_of, in_order},
-    pages::SmallPages,
 };
 pub use block::Piece;
 use foreseen::{Foreseen, mode};
@@ -53,8 +52,6 @@ pub struct Backfill {
     sent: wire::Transaction,
     /// What the block under way comes to, where it was foreseen.
     foreseen: Option<Foreseen>,
-    /// What is read, answered and written is filled once.
-    _small: SmallPages,
 }
 
 /// What became of a batch.
@@ -90,7 +87,6 @@ impl Backfill {
             answers: Vec::with_capacity(DRAIN),
             sent: wire::Transaction::default(),
             foreseen: None,
-            _small: SmallPages::begin(),
             engine,
         })
     }

@@ -6,12 +6,13 @@
 use rustix::thread::{disable_transparent_huge_pages, transparent_huge_pages_are_disabled};
 
 /// Until it is dropped, this process gets no large pages.
-pub(super) struct SmallPages {
+pub struct SmallPages {
     /// Whether it would.
     gets_large: bool,
 }
 
 impl SmallPages {
+    /// From now on.
     pub fn begin() -> SmallPages {
         #[cfg(target_os = "linux")]
         let gets_large = !transparent_huge_pages_are_disabled().unwrap_or(true);

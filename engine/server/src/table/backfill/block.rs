@@ -14,7 +14,6 @@ use super::{
         Precision, TableError,
         inputs::{EntityKeys, Inputs, Told},
         keyed::{self, Keyed, Lender},
-        pages::SmallPages,
         values::{Value, Values},
     },
     Backfill,
@@ -60,7 +59,6 @@ impl Backfill {
         if self.foreseen.is_some() {
             return Err(TableError("what was foreseen before was not taken yet".to_owned()));
         }
-        let _small = SmallPages::begin();
         let foreseen = match features {
             Some(Precision::Float64) => self.see::<f64>(pieces, Rows::Float64, leaves_ids)?,
             Some(Precision::Float32) | None => self.see::<f32>(pieces, Rows::Float32, leaves_ids)?,
