@@ -19,8 +19,8 @@ use super::{
 /// The most events of a key that are taken at once: what they see stays in the first cache.
 const A_RUN: usize = 256;
 
-/// Events that are looked for at once.
-const A_FEW: usize = 64;
+/// How many rows ahead what is read of one is asked for: each lies in a line of its own.
+const AHEAD: usize = 48;
 
 /// An amount that there is not.
 pub(super) const NO_AMOUNT: i64 = -1;
@@ -183,32 +183,24 @@ impl Keyed {
         for table in tables {
             let of_table = rows.partition_point(|&(row, _)| (row as usize) < begin + table.len());
             let (now, rest) = rows.split_at(of_table);
-            for (few, soon) in now.chunks(A_FEW).zip(now.chunks(A_FEW).skip(1).chain([&[][..]])) {
-                // Each row lies in another line.
-                soon.iter().for_each(|&(row, _)| table.approach(row as usize - begin));
-                let mut times = [EventTime(0); A_FEW];
-                for (time, &(row, _)) in times.iter_mut().zip(few) {
-                    *time = table.time(row as usize - begin);
+            for (place, &(row, key)) in now.iter().enumerate() {
+                if let Some(&(soon, _)) = now.get(place + AHEAD) {
+                    table.approach(soon as usize - begin);
                 }
-                let mut amounts = [NO_AMOUNT; A_FEW];
-                for (amount, &(row, _)) in amounts.iter_mut().zip(few) {
-                    *amount = table.amount(row as usize - begin);
-                }
-                for ((&(row, key), &time), &amount) in few.iter().zip(&times).zip(&amounts) {
-                    while late.next_if(|&late| late < row).is_some() {}
-                    let slot = &mut self.slots[(row >> shift) as usize * self.groups.len() + group];
-                    let place = &mut self.ends[key as usize - keys.start];
-                    self.events[*place] = Event {
-                        time,
-                        amount,
-                        row,
-                        slot: (row >> shift << shift) + *slot,
-                        kind: table.kind(row as usize - begin),
-                        is_late: late.peek() == Some(&row),
-                    };
-                    *place += 1;
-                    *slot += 1;
-                }
+                let at = row as usize - begin;
+                while late.next_if(|&late| late < row).is_some() {}
+                let slot = &mut self.slots[(row >> shift) as usize * self.groups.len() + group];
+                let place = &mut self.ends[key as usize - keys.start];
+                self.events[*place] = Event {
+                    time: table.time(at),
+                    amount: table.amount(at),
+                    row,
+                    slot: (row >> shift << shift) + *slot,
+                    kind: table.kind(at),
+                    is_late: late.peek() == Some(&row),
+                };
+                *place += 1;
+                *slot += 1;
             }
             (rows, begin) = (rest, begin + table.len());
         }

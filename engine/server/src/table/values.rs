@@ -91,7 +91,8 @@ impl<T: Value> Values<T> {
     /// None yet, and room for so many.
     pub fn new(plan: &Plan, rows: usize) -> Values<T> {
         let width = plan.features.len();
-        let shift = (A_BLOCK / (width * size_of::<T>()).max(1)).max(1).ilog2();
+        let of_a_block = (A_BLOCK / (width * size_of::<T>()).max(1)).max(1).ilog2();
+        let shift = of_a_block.min(rows.max(1).next_power_of_two().ilog2());
         Values {
             // Zeroed memory is not touched before it is used.
             all: vec![T::of(0.0); (rows.div_ceil(1 << shift) << shift) * width],
@@ -152,7 +153,8 @@ impl<T: Value> Values<T> {
     pub fn weave(&mut self) {
         let block = self.width << self.shift;
         let (mut before, mut rows) = (vec![T::of(0.0); block], 0);
-        for woven in self.all.chunks_exact_mut(block.max(1)) {
+        let blocks = self.rows.div_ceil(1 << self.shift);
+        for woven in self.all.chunks_exact_mut(block.max(1)).take(blocks) {
             let count = (self.rows - rows).min(1 << self.shift);
             before.copy_from_slice(woven);
             let woven = &mut woven[..count * self.width];
