@@ -5,37 +5,38 @@ use proptest::prelude::*;
 use super::*;
 use crate::transaction::{AmountMinor, Kind, MAX_ENTITIES};
 
-fn plan() -> Plan {
+/// A plan that counts and sums, one that looks at each amount, and one that remembers for ever, in buckets of three hours;
+/// with the unit of its times.
+fn plan(which: usize) -> (Plan, i64) {
+    let unit = [1, 1, 1_000_000_000][which];
     let of = |kinds: &str| format!(r#""entity":0,"where":{{"kinds":[{kinds}]}}"#);
     let (purchase, both) = (of(r#""purchase""#), of(r#""purchase","withdrawal""#));
-    let window = |length: i64, delay: i64| format!(r#""window_us":{length},"delay_us":{delay}"#);
-    let (short, long, delayed) = (window(10, 0), window(60, 0), window(40, 20));
+    let window = |length: i64, delay: i64| format!(r#""window_us":{},"delay_us":{}"#, length * unit, delay * unit);
+    let (short, long, delayed) = (window(10, 0), window(800, 0), window(40, 20));
+    let features = match which {
+        0 => format!(
+            r#"{{"name":"count","op":"count",{short},"inclusive":false,{both}}},
+            {{"name":"purchases","op":"count",{long},"inclusive":true,{purchase}}},
+            {{"name":"sum","op":"sum",{delayed},"inclusive":false,{purchase}}},
+            {{"name":"mean","op":"mean",{long},"inclusive":true,{both}}},
+            {{"name":"risk","op":"risk",{delayed},{both}}}"#
+        ),
+        1 => format!(
+            r#"{{"name":"least","op":"min",{long},"inclusive":true,{both}}},
+            {{"name":"most","op":"max",{long},"inclusive":false,{both}}},
+            {{"name":"mean","op":"mean",{short},"inclusive":true,{both}}}"#
+        ),
+        _ => format!(
+            r#"{{"name":"last","op":"since_last",{both}}},
+            {{"name":"first","op":"since_first",{purchase}}},
+            {{"name":"count","op":"count",{delayed},"inclusive":false,{both}}}"#
+        ),
+    };
     let json = format!(
         r#"{{"format":1,"name":"p","currency":"EUR","entities":["card"],"numbers":[],"texts":[],
-        "fraud":["third_party_fraud"],"lateness_us":20,"features":[
-        {{"name":"count","op":"count",{short},"inclusive":false,{both}}},
-        {{"name":"purchases","op":"count",{long},"inclusive":true,{purchase}}},
-        {{"name":"sum","op":"sum",{delayed},"inclusive":false,{purchase}}},
-        {{"name":"mean","op":"mean",{long},"inclusive":true,{both}}},
-        {{"name":"risk","op":"risk",{delayed},{both}}}]}}"#
+        "fraud":["third_party_fraud"],"lateness_us":20,"features":[{features}]}}"#
     );
-    Plan::parse(json.as_bytes()).unwrap()
-}
-
-/// The same with what looks at each amount, and what remembers for ever.
-fn all() -> Plan {
-    let both = r#""entity":0,"where":{"kinds":["purchase","withdrawal"]}"#;
-    let long = r#""window_us":90,"delay_us":0,"inclusive":true"#;
-    let json = format!(
-        r#"{{"format":1,"name":"p","currency":"EUR","entities":["card"],"numbers":[],"texts":[],
-        "fraud":["third_party_fraud"],"lateness_us":20,"features":[
-        {{"name":"least","op":"min",{long},{both}}},
-        {{"name":"most","op":"max",{long},{both}}},
-        {{"name":"mean","op":"mean",{long},{both}}},
-        {{"name":"last","op":"since_last",{both}}},
-        {{"name":"first","op":"since_first","entity":0,"where":{{"kinds":["purchase"]}}}}]}}"#
-    );
-    Plan::parse(json.as_bytes()).unwrap()
+    (Plan::parse(json.as_bytes()).unwrap(), unit)
 }
 
 /// Events, and a label between some: how long after the last, of what kind, with what amount.
@@ -47,12 +48,12 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let kind = prop_oneof![4 => Just(Kind::Purchase), 1 => Just(Kind::Withdrawal), 1 => Just(Kind::Refund)];
-    let after = prop_oneof![6 => 0_i64..4, 2 => 4_i64..40, 1 => 40_i64..400];
+    let after = prop_oneof![100 => 0_i64..10, 4 => 10_i64..40, 1 => 40_i64..2_000];
     let step = prop_oneof![
         12 => (after, kind, prop::option::weighted(0.9, 0_i64..10_000)).prop_map(|(after, kind, amount)| Step::Event(after, kind, amount)),
         1 => (0_u8..6, 0_i64..50, prop::option::of(any::<bool>())).prop_map(|(id, back, fraud)| Step::Label(id, back, fraud)),
     ];
-    prop::collection::vec(step, 1..300)
+    prop::collection::vec(step, 1..600)
 }
 
 fn label(id: u8, event_time: EventTime, fraud: Option<bool>) -> Labelled {
@@ -76,15 +77,16 @@ proptest! {
     #[test]
     fn a_run_sees_and_leaves_what_its_events_do(
         steps in steps(),
-        has_all in any::<bool>(),
-        since in prop_oneof![Just(i64::MIN), Just(1_030)],
+        which in 0_usize..3,
+        since in prop_oneof![Just(None), Just(Some(1_030))],
         rows_a_key in prop_oneof![Just(1_usize << 16), Just(12)],
         most in 1_usize..100,
     ) {
-        let plan = if has_all { all() } else { plan() };
+        let (plan, unit) = plan(which);
+        let at = |time: i64| EventTime(time * unit);
         let layout = &plan.layouts[0];
         let [mut one, mut run] = [(); 2].map(|()| {
-            let mut alone = Alone::new(&plan, layout, EventTime(since));
+            let mut alone = Alone::new(&plan, layout, since.map_or(EventTime(i64::MIN), at));
             alone.entity.bounds = Bounds { rows_a_key, tiles_a_key: 3, ..Bounds::NONE };
             // No room: rings grow as they are filled.
             alone.begin(0);
@@ -118,13 +120,13 @@ proptest! {
             match *step {
                 Step::Event(after, kind, amount) => {
                     now += after;
-                    events.push(Event { event_time: EventTime(now), kind, amount: amount.map(AmountMinor) });
+                    events.push(Event { event_time: at(now), kind, amount: amount.map(AmountMinor) });
                 }
                 Step::Label(id, back, fraud) => {
                     take(&mut run, &mut one, &mut events)?;
                     for alone in [&mut one, &mut run] {
-                        alone.reach(EventTime(now));
-                        alone.label(&label(id, EventTime(now - back), fraud));
+                        alone.reach(at(now));
+                        alone.label(&label(id, at(now - back), fraud));
                     }
                 }
             }
