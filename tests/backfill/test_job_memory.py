@@ -141,5 +141,6 @@ def test_a_file_is_read_as_it_is_taken_and_not_far_ahead(tmp_path: Path) -> None
         [sys.executable, "-c", _READ, str(tmp_path / "in.parquet")], check=True, capture_output=True, text=True
     )
     held, first, found = (int(word) for word in read.stdout.split())
-    assert held < 12 * first, f"{held:,} bytes"
+    # Half of the file: whoever reads ahead without being asked has all of it by now.
+    assert held < 20 * first, f"{held:,} bytes"
     assert found == rows
