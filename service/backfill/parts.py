@@ -7,6 +7,7 @@ parts, and goes on with the next one; what it writes then are the bytes that it 
 import hashlib
 import json
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -135,7 +136,7 @@ class Output:
 
 
 class PartWriter:
-    """A part under way: it has its name when it is whole and synced."""
+    """A part under way: it has its name when it is whole and synced. A group is written while the next one is made."""
 
     def __init__(self, folder: Path, file: str, metadata: dict[str, str], attempt: str = "") -> None:
         """attempt: tells apart those who write the same part, where it may be more than one."""
@@ -143,6 +144,8 @@ class PartWriter:
         self._unfinished = folder / f".{file}{attempt}.unfinished"
         self._metadata = metadata
         self._writer: pq.ParquetWriter | None = None
+        self._behind = ThreadPoolExecutor(max_workers=1, thread_name_prefix="written")
+        self._written: Future[None] | None = None
         self._held: list[pa.RecordBatch] = []
         self._waiting = 0
         self._rows = 0
@@ -169,6 +172,8 @@ class PartWriter:
             raise ValueError("a part needs a batch, of no rows at least")
         if self._waiting:
             self._flush(self._writer)
+        self._wait()
+        self._behind.shutdown()
         self._writer.close()
         sync(self._unfinished)
         self._unfinished.replace(self._path)
@@ -177,6 +182,7 @@ class PartWriter:
 
     def abandon(self) -> None:
         """Leave nothing."""
+        self._behind.shutdown()
         if self._writer is not None:
             self._writer.close()
         self._unfinished.unlink(missing_ok=True)
@@ -186,10 +192,21 @@ class PartWriter:
         self._waiting += batch.num_rows
 
     def _flush(self, writer: pq.ParquetWriter) -> None:
-        group = pa.Table.from_batches(self._held).combine_chunks()
-        writer.write_table(group, row_group_size=group.num_rows)
-        self._rows += group.num_rows
+        # One group is written at a time, and no more wait.
+        self._wait()
+        self._written = self._behind.submit(_write, writer, self._held)
+        self._rows += self._waiting
         self._held, self._waiting = [], 0
+
+    def _wait(self) -> None:
+        """Until what was given to be written is. Raises what went wrong there."""
+        if self._written is not None:
+            self._written.result()
+
+
+def _write(writer: pq.ParquetWriter, batches: list[pa.RecordBatch]) -> None:
+    group = pa.Table.from_batches(batches).combine_chunks()
+    writer.write_table(group, row_group_size=group.num_rows)
 
 
 def part_file(number: int) -> str:
