@@ -12,6 +12,7 @@ mod extremes;
 mod fade;
 mod head;
 mod index;
+mod labels;
 mod ledger;
 mod lent;
 mod prefetch;

@@ -20,6 +20,7 @@ pub mod recovery;
 pub mod repair;
 mod segment;
 pub mod snapshot;
+mod status;
 mod unsynced;
 pub mod writer;
 
@@ -30,7 +31,8 @@ use serde::Deserialize;
 pub use attend::{Attended, attend, clock};
 pub(crate) use dying::armed;
 pub use recovery::{Recovered, recover};
-pub use writer::{Status, Writer};
+pub use status::Status;
+pub use writer::Writer;
 
 /// The journal's part of the configuration.
 #[derive(Clone, Debug, Deserialize)]

@@ -4,10 +4,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use fraudgate_core::{
@@ -23,7 +20,7 @@ use fraudgate_core::{
 };
 
 use super::{
-    Attended, JournalError, Promise, Settings,
+    Attended, JournalError, Promise, Settings, Status,
     keeper::{Desk, Prepared},
     recovery::Recovered,
     segment::Segment,
@@ -32,25 +29,6 @@ use super::{
 
 /// The most bytes of buffers that are kept to be used again: what is under way between two syncs at full load.
 const SPARE: usize = 1 << 23;
-
-/// What a journal tells other threads of itself.
-#[derive(Debug, Default)]
-pub struct Status {
-    /// The sequence through which all is written.
-    pub written: AtomicU64,
-    /// The sequence through which all is synced.
-    pub synced: AtomicU64,
-    /// The segment that is written to; 0 when none can be.
-    pub segment: AtomicU64,
-    /// Bytes that are written.
-    pub bytes: AtomicU64,
-    /// Bytes kept in memory because they are not synced.
-    pub held: AtomicU64,
-    /// Files that failed.
-    pub failures: AtomicU64,
-    /// The sequence through which what is to be scored again was shipped.
-    pub shipped: AtomicU64,
-}
 
 /// The engine's journal.
 pub struct Writer {

@@ -17,7 +17,7 @@ use super::{
     Status,
     scribe::{Begun, Told},
 };
-use crate::journal::{Settings, keeper::Desk, writer};
+use crate::journal::{self, Settings, keeper::Desk};
 
 /// What is swept at once, in bytes, as a rule: at most 50 us on a machine whose caches hold none of it.
 pub const SLICE: usize = 1 << 13;
@@ -45,7 +45,7 @@ pub struct Taking {
     /// What is swept at once, in bytes.
     pub slice: usize,
     desk: Arc<Desk>,
-    journal: Arc<writer::Status>,
+    journal: Arc<journal::Status>,
     status: Arc<Status>,
     epoch: u64,
     scribe: SyncSender<Told>,
@@ -93,7 +93,7 @@ impl Taking {
     /// Takes them from now on: the newest that there is holds inputs through `since`.
     pub fn new(
         settings: &Settings,
-        (desk, journal, epoch): (Arc<Desk>, Arc<writer::Status>, u64),
+        (desk, journal, epoch): (Arc<Desk>, Arc<journal::Status>, u64),
         status: Arc<Status>,
         scribe: SyncSender<Told>,
         spare: Receiver<Vec<u8>>,
@@ -267,7 +267,7 @@ impl Taking {
 }
 
 impl Every {
-    fn is_due(&self, sequence: u64, journal: &writer::Status) -> bool {
+    fn is_due(&self, sequence: u64, journal: &journal::Status) -> bool {
         let bytes = journal.bytes.load(Ordering::Relaxed).saturating_sub(self.since_bytes);
         let inputs = sequence.saturating_sub(self.since_input);
         inputs > 0 && (self.bytes.is_some_and(|most| bytes >= most) || self.inputs.is_some_and(|most| inputs >= most))
