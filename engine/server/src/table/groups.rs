@@ -22,8 +22,8 @@ pub(super) struct Groups {
     keys: Vec<Range<usize>>,
     /// Of each key.
     of_keys: Vec<u8>,
-    /// Rows by group, in their order.
-    rows: Vec<u32>,
+    /// Rows by group, in their order, with their keys.
+    rows: Vec<(u32, u32)>,
 }
 
 impl Groups {
@@ -33,14 +33,14 @@ impl Groups {
         self.group(numbers.len());
         let mut next: Vec<u32> = self.keys.iter().map(|keys| self.begins[keys.start]).collect();
         let total = self.begins.last().map_or(0, |&total| total as usize);
-        self.rows.resize(total, 0);
+        self.rows.resize(total, (0, 0));
         let group = |(row, &number): (u32, &u32)| {
             if number == NO_KEY {
                 return NO_GROUP;
             }
             let group = self.of_keys[number as usize];
             let place = &mut next[usize::from(group)];
-            self.rows[*place as usize] = row;
+            self.rows[*place as usize] = (row, number);
             *place += 1;
             group
         };
@@ -96,8 +96,8 @@ impl Groups {
         self.begins[key] as usize
     }
 
-    /// The rows of a group, in their order.
-    pub fn rows(&self, group: usize) -> &[u32] {
+    /// The rows of a group, in their order, with their keys.
+    pub fn rows(&self, group: usize) -> &[(u32, u32)] {
         let keys = &self.keys[group];
         &self.rows[self.begin(keys.start)..self.begin(keys.end)]
     }

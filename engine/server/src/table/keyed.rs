@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use fraudgate_core::{
     features::{self, FeatureSet, Seen},
-    history::{Alone, prefetch},
+    history::Alone,
     plan::{EntityLayout, Plan},
     transaction::{AmountMinor, EventTime, Kind, Labelled},
 };
@@ -138,13 +138,15 @@ impl Keyed {
         &mut self,
         (plan, layout): (&Plan, &EntityLayout),
         complete_since: EventTime,
-        (tables, numbers): (&[impl Table], &[u32]),
+        (tables, numbers): (&[impl Table], Vec<u32>),
         labels: &[(u32, &Told)],
         lender: &mut impl Lender,
         into: &mut R,
     ) {
         let keys = labels.last().map_or(0, |&(key, _)| key as usize + 1);
-        let groups = self.groups.make(numbers, keys);
+        let groups = self.groups.make(&numbers, keys);
+        // Rows are listed with their keys now.
+        drop(numbers);
         self.slots.clear();
         for rows in groups.chunks(1 << into.values().shift()) {
             self.slots.extend(&Groups::begins(rows)[..self.groups.len()]);
@@ -152,14 +154,14 @@ impl Keyed {
         let section = into.values().begin(layout, groups);
         let mut alone = Alone::new(plan, layout, complete_since);
         for group in 0..self.groups.len() {
-            self.put_together(group, into.values().shift(), (tables, numbers));
+            self.put_together(group, into.values().shift(), tables);
             let labels = labels_of(labels, self.groups.keys(group));
             self.fold_group(plan, &mut alone, group, labels, lender, (section, into));
         }
     }
 
     /// Puts the rows of a group's keys together by their key, in their order.
-    fn put_together(&mut self, group: usize, shift: u32, (tables, numbers): (&[impl Table], &[u32])) {
+    fn put_together(&mut self, group: usize, shift: u32, tables: &[impl Table]) {
         const BLANK: Event = Event {
             time: EventTime(0),
             amount: NO_AMOUNT,
@@ -181,17 +183,16 @@ impl Keyed {
         let mut late = self.late.iter().map(|&(row, _)| row).peekable();
         let mut begin = 0;
         for table in tables {
-            let of_table = rows.partition_point(|&row| (row as usize) < begin + table.len());
+            let of_table = rows.partition_point(|&(row, _)| (row as usize) < begin + table.len());
             let (now, rest) = rows.split_at(of_table);
-            for (place, &row) in now.iter().enumerate() {
-                if let Some(&soon) = now.get(place + AHEAD) {
-                    prefetch(numbers, soon as usize);
+            for (place, &(row, key)) in now.iter().enumerate() {
+                if let Some(&(soon, _)) = now.get(place + AHEAD) {
                     table.approach(soon as usize - begin);
                 }
                 let at = row as usize - begin;
                 while late.next_if(|&late| late < row).is_some() {}
                 let slot = &mut self.slots[(row >> shift) as usize * self.groups.len() + group];
-                let place = &mut self.ends[numbers[row as usize] as usize - keys.start];
+                let place = &mut self.ends[key as usize - keys.start];
                 self.events[*place] = Event {
                     time: table.time(at),
                     amount: table.amount(at),

@@ -90,7 +90,6 @@ impl<'a> Tables<'a> {
             }
         }
         let mut keyed = Keyed::of(&self.transactions, EventTime(i64::MIN));
-        let mut numbers = Vec::with_capacity(self.rows);
         for (slot, layout) in self.plan.layouts.iter().enumerate() {
             if layout.features.is_empty() {
                 continue;
@@ -98,7 +97,7 @@ impl<'a> Tables<'a> {
             let columns = self.transactions.iter().map(|table| table.ids(slot));
             let mut columns = columns.chain(self.labels.iter().map(|table| table.ids(slot)));
             let mut numbered = Numbered::new(columns.any(|ids| ids.are_texts()));
-            numbers.clear();
+            let mut numbers = Vec::with_capacity(self.rows);
             for table in &self.transactions {
                 numbered.extend(table.ids(slot), &mut numbers);
             }
@@ -107,7 +106,7 @@ impl<'a> Tables<'a> {
                 (numbered.number(id), &at.told)
             });
             let labels = keyed::by_key(labels);
-            let rows = (&self.transactions[..], &numbers[..]);
+            let rows = (&self.transactions[..], numbers);
             keyed.fold(
                 (self.plan, layout),
                 complete_since,

@@ -158,7 +158,7 @@ fn fold<T: Value>(
     for (slot, layout) in plan.layouts.iter().enumerate().filter(|(_, layout)| sees(layout)) {
         let numbers = std::mem::take(&mut taken.keys[slot]);
         let labels = keyed::by_key(told.iter().map(|(told, keys)| (keys[slot], told)));
-        let rows = (&fields[..], &numbers[..]);
+        let rows = (&fields[..], numbers);
         let mut held = Held {
             history,
             slot,
