@@ -28,7 +28,7 @@ from service.backfill.source import Source
 from service.backfill.told import Told
 
 PART_ROWS: Final = 1_000_000
-BLOCK_ROWS: Final = 1 << 20
+BLOCK_ROWS: Final = 1 << 21
 """Transactions that are held at a time, to find what they see key by key."""
 KEEP_S: Final = 30.0
 """How often the state is kept at most, in seconds: a job that was killed does so much again."""
