@@ -87,6 +87,7 @@ impl<'a> Alone<'a> {
         }
         seen
     }
+
     /// The same of a run: events in order of time, before none of which another key's event was later. Takes as many as can be
     /// at once, and gives how many; none where the first has to be taken alone. `values` takes what each of these events sees,
     /// in the layout's order, and `incomplete` what is said of them, through the last of which there is anything

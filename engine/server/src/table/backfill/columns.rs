@@ -1,4 +1,4 @@
-//! What is needed of the transactions of a whole history that were taken, column by column.
+//! What is needed of the transactions of a block that were taken, column by column.
 
 use fraudgate_core::{
     features::{Lateness, Seen},
